@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Threads that move packets.
+ *
+ * What workers read (rings, memory tables, port lists) is immutable once published. The control
+ * thread swaps a pointer and frees the old version once every registered worker has been quiescent,
+ * that is: held no view, ring or table of this library. A worker that forgets to report it keeps
+ * front-ends waiting for their answers (the control thread logs it after one second) and memory from
+ * being freed; nothing else breaks.
+ */
+#ifndef VIADUCT_WORKER_H
+#define VIADUCT_WORKER_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Makes the calling thread a worker; it is online. Thread: worker, once. */
+void via_worker_register(const char *name);
+
+/* Ends what via_worker_register() began. Thread: worker. */
+void via_worker_unregister(void);
+
+/* "I hold nothing now": call between bursts, at least once a millisecond or so. Thread: worker. */
+void via_worker_quiescent(void);
+
+/* Around a wait: an offline worker holds nothing and is not waited for. Thread: worker. */
+void via_worker_offline(void);
+void via_worker_online(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * lib/base: what every other folder stands on, and nothing about packets.
+ *
+ *   error.c   sentences for people         log.c     lines for the application
+ *   loop.c    the control thread's events  grace.c   waiting for workers without blocking
+ *   shared.h  words that a peer also writes, and the only ways to access them
+ *   role.h    which thread may call what   copy.h    moving bytes, with and without a checksum
+ *
+ * May use libc and liburcu. Anybody may use it.
+ */
+#ifndef VIA_BASE_H
+#define VIA_BASE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#define ARRAY_SIZE(a)                       (sizeof(a) / sizeof((a)[0]))
+#define via_always_inline                   inline __attribute__((always_inline))
+#define via_cold                            __attribute__((cold, noinline))
+#define via_likely(x)                       __builtin_expect(!!(x), 1)
+#define via_unlikely(x)                     __builtin_expect(!!(x), 0)
+#define VIA_CACHE_LINE                      64
+#define via_cache_aligned                   __attribute__((aligned(VIA_CACHE_LINE)))
+
+#define via_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+/* Feature *numbers* as the specification has them; a set of them is a uint64_t mask. */
+#define VIA_BIT(number) (UINT64_C(1) << (number))
+
+static inline int via_has(uint64_t features, unsigned int number)
+{
+	return (features >> number) & 1;
+}
+
+static inline unsigned int via_min_u(unsigned int a, unsigned int b)
+{
+	return a < b ? a : b;
+}
+
+/* Microseconds of CLOCK_MONOTONIC. Thread: any. */
+static inline uint64_t via_clock_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* A moment's rest while polling: frees the core's other thread and saves power. */
+static inline void via_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+#endif
