@@ -3,9 +3,10 @@
  * lib/base: what every other folder stands on, and nothing about packets.
  *
  *   error.c   sentences for people         log.c     lines for the application
- *   loop.c    the control thread's events  grace.c   waiting for workers without blocking
+ *   loop.c    the control thread's events, over timers.c (a heap of timers)
+ *   worker.c  threads that move packets     grace.c  waiting for them without blocking
  *   shared.h  words that a peer also writes, and the only ways to access them
- *   role.h    which thread may call what   copy.h    moving bytes, with and without a checksum
+ *   role.h    which thread may call what    copy.h   moving bytes
  *
  * May use libc and liburcu. Anybody may use it.
  */

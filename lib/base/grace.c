@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Waiting for workers without blocking the control thread.
+ *
+ * Theory of operation. Calls queue up in 'waiting'. A helper thread, made when it is first needed,
+ * takes all of them at once, waits for one grace period (liburcu, QSBR), moves them to 'done' and
+ * writes the eventfd that the loop watches; the loop then runs them. There is one helper and both
+ * lists are first-in first-out, so callbacks run in the order of the calls. While the helper waits
+ * for one batch the next one gathers: a burst of changes costs two grace periods, not one each.
+ *
+ * As long as no worker was ever registered nobody can hold anything, and calls go to 'done' at once.
+ * A worker that registers later cannot have seen what was unpublished before it began.
+ *
+ * A grace period that takes over a second is reported with the names of the workers that hold it.
+ */
+#include "base/grace.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <urcu/urcu-qsbr.h>
+#include <viaduct/log.h>
+
+#include "base/base.h"
+#include "base/workers.h"
+
+#define SLOW_MS 1000
+
+struct call {
+	struct call *next;
+	via_grace_fn *fn;
+	void *user;
+};
+
+struct calls {
+	struct call *first, **last;
+};
+
+struct via_grace {
+	struct via_loop *loop;
+	int event_fd; /* the helper has moved something to 'done' */
+	struct via_watch *watch;
+	struct via_timer *slow; /* runs while something waits */
+	bool has_helper;        /* control */
+	pthread_t helper;
+
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t wake;  /* the helper has something to do */
+	struct calls waiting, done;
+	bool busy;     /* the helper is in a grace period */
+	uint64_t mark; /* of workers.h, when it began */
+	uint64_t since_us;
+	bool reported;
+	bool stop;
+};
+
+static void calls_init(struct calls *c)
+{
+	*c = (struct calls){ .last = &c->first };
+}
+
+static void calls_append(struct calls *to, struct calls *from)
+{
+	if (!from->first)
+		return;
+	*to->last = from->first;
+	to->last = from->last;
+	calls_init(from);
+}
+
+/* Unlocks while it waits. */
+static void helper_serve_batch(struct via_grace *g)
+{
+	const uint64_t one = 1;
+	struct calls batch;
+
+	calls_init(&batch);
+	calls_append(&batch, &g->waiting);
+	g->busy = true;
+	g->reported = false;
+	g->since_us = via_clock_us();
+	g->mark = via_workers_mark();
+	pthread_mutex_unlock(&g->lock);
+
+	urcu_qsbr_synchronize_rcu();
+
+	pthread_mutex_lock(&g->lock);
+	g->busy = false;
+	calls_append(&g->done, &batch);
+	/* Fails only when the counter is full, and then the loop is about to wake up anyway. */
+	if (write(g->event_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+static void *helper_run(void *user)
+{
+	struct via_grace *g = user;
+
+	pthread_mutex_lock(&g->lock);
+	while (!g->stop || g->waiting.first) {
+		if (g->waiting.first)
+			helper_serve_batch(g);
+		else
+			pthread_cond_wait(&g->wake, &g->lock);
+	}
+	pthread_mutex_unlock(&g->lock);
+	return NULL;
+}
+
+/* The application's signals are none of the helper's business. */
+static int helper_start(struct via_grace *g)
+{
+	sigset_t all, before;
+	int ret;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	ret = pthread_create(&g->helper, NULL, helper_run, g);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (ret)
+		return -ret;
+	pthread_setname_np(g->helper, "via-grace");
+	g->has_helper = true;
+	return 0;
+}
+
+/* Runs what is done, in order. Callbacks may add calls. */
+static void run_done(struct via_grace *g)
+{
+	struct calls batch;
+
+	calls_init(&batch);
+	pthread_mutex_lock(&g->lock);
+	calls_append(&batch, &g->done);
+	if (!g->busy && !g->waiting.first)
+		via_timer_stop(g->slow);
+	pthread_mutex_unlock(&g->lock);
+
+	while (batch.first) {
+		struct call *call = batch.first;
+
+		batch.first = call->next;
+		call->fn(call->user);
+		free(call);
+	}
+}
+
+static void on_done(void *user, uint32_t events)
+{
+	struct via_grace *g = user;
+	uint64_t n;
+
+	(void)events;
+	if (read(g->event_fd, &n, sizeof(n)) < 0)
+		return;
+	run_done(g);
+}
+
+static void on_slow(void *user)
+{
+	struct via_grace *g = user;
+	char names[256] = "";
+	unsigned int n = 0;
+
+	pthread_mutex_lock(&g->lock);
+	if (g->busy && !g->reported && via_clock_us() - g->since_us >= SLOW_MS * 1000) {
+		n = via_workers_late(g->mark, names, sizeof(names));
+		g->reported = true;
+	}
+	if (g->busy || g->waiting.first)
+		via_timer_start(g->slow, SLOW_MS);
+	pthread_mutex_unlock(&g->lock);
+	if (n > 0)
+		via_log(VIA_LOG_WARNING,
+			"a change has waited over %d ms for %u worker%s to be quiescent: %s",
+			SLOW_MS, n, n == 1 ? "" : "s", names);
+}
+
+/* Waits right here, for everything. For when there is no memory or no thread. */
+static void wait_here(struct via_grace *g)
+{
+	if (g->has_helper) {
+		pthread_mutex_lock(&g->lock);
+		g->stop = true;
+		pthread_cond_signal(&g->wake);
+		pthread_mutex_unlock(&g->lock);
+		pthread_join(g->helper, NULL);
+		g->has_helper = false;
+		g->stop = false;
+	}
+	urcu_qsbr_synchronize_rcu();
+	calls_append(&g->done, &g->waiting);
+	run_done(g);
+}
+
+void via_grace_call(struct via_grace *g, via_grace_fn *fn, void *user)
+{
+	struct call *call = malloc(sizeof(*call));
+	const uint64_t one = 1;
+
+	if (!call) {
+		wait_here(g);
+		fn(user);
+		return;
+	}
+	*call = (struct call){ .fn = fn, .user = user };
+
+	pthread_mutex_lock(&g->lock);
+	struct calls *queue = via_workers_ever() ? &g->waiting : &g->done;
+	if (queue == &g->waiting && !g->waiting.first && !g->busy)
+		via_timer_start(g->slow, SLOW_MS);
+	*queue->last = call;
+	queue->last = &call->next;
+	pthread_cond_signal(&g->wake);
+	pthread_mutex_unlock(&g->lock);
+
+	if (queue == &g->done) {
+		if (write(g->event_fd, &one, sizeof(one)) < 0)
+			run_done(g);
+	} else if (!g->has_helper && helper_start(g) < 0) {
+		wait_here(g);
+	}
+}
+
+int via_grace_create(struct via_grace **grace, struct via_loop *loop, struct via_error *err)
+{
+	struct via_grace *g = malloc(sizeof(*g));
+	int ret;
+
+	if (!g)
+		return via_fail(err, -ENOMEM, "no memory for the event loop");
+	*g = (struct via_grace){ .loop = loop };
+	pthread_mutex_init(&g->lock, NULL);
+	pthread_cond_init(&g->wake, NULL);
+	calls_init(&g->waiting);
+	calls_init(&g->done);
+
+	g->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (g->event_fd < 0) {
+		ret = via_fail(err, -errno, "cannot make an eventfd: %s", strerror(errno));
+		goto fail;
+	}
+	ret = via_timer_create(&g->slow, loop, on_slow, g, err);
+	if (ret == 0)
+		ret = via_loop_watch(&g->watch, loop, g->event_fd, EPOLLIN, on_done, g, err);
+	if (ret < 0)
+		goto fail;
+	*grace = g;
+	return 0;
+
+fail:
+	via_grace_free(g);
+	return ret;
+}
+
+void via_grace_free(struct via_grace *g)
+{
+	if (!g)
+		return;
+	while (g->has_helper || g->waiting.first || g->done.first)
+		wait_here(g);
+	via_loop_unwatch(g->watch);
+	via_timer_free(g->slow);
+	if (g->event_fd >= 0)
+		close(g->event_fd);
+	pthread_cond_destroy(&g->wake);
+	pthread_mutex_destroy(&g->lock);
+	free(g);
+}
