@@ -27,6 +27,10 @@
 #define VIA_PORT_NAME_SIZE  32
 #define VIA_PORT_MAX_QUEUES 128
 
+/* What ingress_fd() answers instead of a descriptor. */
+#define VIA_FD_POLL (-1) /* the queue runs, but nothing tells of its work */
+#define VIA_FD_NONE (-2) /* the queue does not run: nobody looks at it */
+
 struct via_port;
 
 /*
@@ -120,16 +124,18 @@ struct via_port_ops {
 	/* Calls 'line' for each fact worth showing. Thread: control. */
 	void (*describe)(struct via_port *port, via_describe_fn *line, void *user);
 
-	/* Up to 'max' (at most VIA_BURST) views into burst->view[0 …]; returns how many. What it took
-	 * stays lent until ingress_release(), which is called after each call that returned more than
-	 * 0. Resets burst->nr_pieces. Thread: the queue's worker. */
+	/* Up to 'max' (at most VIA_BURST) views into burst->view[0 …], each of at least 14 bytes and
+	 * counted in 'receive' (packets, bytes); returns how many. What it took stays lent until
+	 * ingress_release(), which is called after each call that returned more than 0. Resets
+	 * burst->nr_pieces. Thread: the queue's worker. */
 	uint32_t (*ingress_burst)(struct via_port *port, uint32_t q, struct via_burst *burst,
 				  uint32_t max);
 	/* Ends the loan. The last 'undelivered' views (lossless, else 0) are to come again. */
 	void (*ingress_release)(struct via_port *port, uint32_t q, struct via_burst *burst,
 				uint32_t undelivered);
-	/* The descriptor whose readability means work for queue q, or -1: none, poll it. It is watched
-	 * edge-triggered and never read by the owner. Thread: control. */
+	/* The descriptor whose readability means work for queue q; VIA_FD_POLL: it runs and has none,
+	 * poll it; VIA_FD_NONE: it does not run, leave it alone until queue_changed(). It is watched
+	 * edge-triggered (through a duplicate) and never read by the owner. Thread: control. */
 	int (*ingress_fd)(struct via_port *port, uint32_t q);
 	/* Before sleeping: asks for wake-ups, then looks once more; true if there is work after all.
 	 * Thread: the queue's worker. */
