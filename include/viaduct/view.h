@@ -47,7 +47,8 @@ struct via_view {
 	/* line 0: all that forwarding a frame needs */
 	uint32_t len;          /* of the whole frame, bytes */
 	uint16_t snapshot_len; /* bytes of it in 'snapshot': min(len, VIA_SNAPSHOT_SIZE), up to 4
-				* fewer once the switch has taken a VLAN tag out */
+				* fewer once the switch has taken a VLAN tag out; the headers
+				* alone in a segment that was cut from a GSO frame */
 	uint16_t nr_pieces;    /* of what follows the snapshot */
 	const struct via_piece *piece; /* nr_pieces of them; together len - snapshot_len bytes */
 	uint8_t flags;                 /* VIA_VIEW_… */

@@ -69,8 +69,11 @@ enum {
 	VIA_OFFLOAD_ALL = 63,
 };
 
-/* From GUEST_* features (what a driver takes) to VIA_OFFLOAD_*. */
+/* From GUEST_* features (what a driver takes), and from CSUM and HOST_* (what a device takes), to
+ * VIA_OFFLOAD_*. Those whose requirements are missing are off. Where GUEST_OFFLOADS has switched some
+ * off, hand in the features without them. */
 uint32_t via_offloads_of_guest(uint64_t features);
+uint32_t via_offloads_of_host(uint64_t features);
 
 /* ---- parse.c ---- */
 
@@ -79,13 +82,13 @@ uint32_t via_offloads_of_guest(uint64_t features);
  * cannot find stays 0. */
 void via_view_parse(struct via_view *view);
 
-/* The flow hash of a view: the same for both directions' addresses is not promised, the same for all
- * packets of one direction of a flow is (fragments: addresses only). Never 0. Parses if need be. */
+/* The flow hash of a view: the same for all packets of a flow, in both directions (IP addresses, with
+ * ports for TCP and UDP; fragments: addresses only; else MAC addresses). Never 0. Parses if need be. */
 uint32_t via_view_flow(struct via_view *view);
 
 /* ---- checksum.c: 32-bit partial sums in the bytes' own order ---- */
-uint32_t via_csum_add(uint32_t sum, const void *data,
-		      size_t len);    /* len may be odd only at the end */
+/* 'sum' and the bytes of 'data'; 'len' may be odd only at the end of the whole. */
+uint32_t via_csum_add(uint32_t sum, const void *data, size_t len);
 uint16_t via_csum_fold(uint32_t sum); /* complemented, ready to be stored */
 /* Copies and returns the sum of the bytes stored: 'src' may change meanwhile and is read once. */
 uint32_t via_csum_copy(void *dst, const void *src, size_t len, uint32_t sum);
@@ -101,42 +104,74 @@ enum via_fix {
 	VIA_FIX_DROP,    /* cannot be made to fit: '*why' */
 };
 
+/* VIA_OFFLOAD_* that a GSO view needs of its destination; 0 for other views. */
+uint32_t via_view_gso_needs(const struct via_view *view);
+
+/* The slow half of via_view_fix(). */
+enum via_fix via_view_fix_slow(struct via_view *view, uint32_t offloads, uint32_t mtu,
+			       enum via_drop *why);
+
 /*
  * What a destination with 'offloads' (VIA_OFFLOAD_*) and 'mtu' (0: no limit; bytes of L3) must do to
- * 'view'. Parses it where the answer needs that.
+ * 'view'. Parses it where the answer needs that. A GSO view is judged by the size of its segments.
  */
-enum via_fix via_view_fix(struct via_view *view, uint32_t offloads, uint32_t mtu,
-			  enum via_drop *why);
+static via_always_inline enum via_fix via_view_fix(struct via_view *view, uint32_t offloads,
+						   uint32_t mtu, enum via_drop *why)
+{
+	if (via_likely(view->gso == VIA_GSO_NONE && !(view->flags & VIA_VIEW_NEEDS_CSUM) &&
+		       (mtu == 0 || view->len <= mtu + 14)))
+		return VIA_FIX_NONE;
+	return via_view_fix_slow(view, offloads, mtu, why);
+}
 
 /* ---- gso.c ---- */
 
-/* Cuts a GSO view into views of at most gso_size payload bytes each, headers rewritten, each with
- * VIA_VIEW_NEEDS_CSUM set (the destination fills it in while copying, or passes it on). */
+/*
+ * Cuts a GSO view into views of at most gso_size payload bytes each, headers rewritten, each with
+ * VIA_VIEW_NEEDS_CSUM set (the destination fills it in while copying, or passes it on). The snapshot of
+ * a segment holds its headers only; its pieces lie in the snapshot and the pieces of the view that is
+ * cut, which must stay as they are until the segments are sent.
+ */
 struct via_gso_iter {
 	const struct via_view *view;
-	uint32_t offset;     /* of the next segment's payload in the frame */
-	uint16_t index;      /* of the next segment */
-	uint16_t nr_piece;   /* where 'offset' lies */
+	uint32_t offset;      /* of the next segment's payload in the frame */
+	uint32_t nr_segments; /* in all */
+	uint32_t index;       /* of the next segment */
+	uint32_t nr_piece; /* where 'offset' lies: 0 is what the snapshot has behind the headers */
 	uint32_t piece_used; /* bytes of that piece */
+	uint32_t addresses;  /* checksum of the pseudo header but for the length */
 };
 
+#define VIA_GSO_MAX_SEGMENTS \
+	2048 /* 64 KiB at 32 bytes: beyond that somebody wants to keep us busy */
+
 /* Begins. Returns the number of segments (at least 1), or 0 with '*why' if the headers do not allow
- * it (not in the snapshot, lengths that do not agree). */
+ * it (not in the snapshot, lengths that do not agree, a routing header) or they are too many. */
 uint32_t via_gso_begin(struct via_gso_iter *iter, struct via_view *view, enum via_drop *why);
 
-/* The next segments, at most 'max', into 'views', with pieces from 'pieces' ('max_pieces' of them).
- * Returns how many; 0 at the end. */
+/*
+ * The next segments, at most 'max', into 'views', with pieces from 'pieces' ('max_pieces' of them).
+ * Returns how many; 0 at the end, or if a single segment needs more pieces than there are: then
+ * iter->index is less than iter->nr_segments.
+ */
 uint32_t via_gso_next(struct via_gso_iter *iter, struct via_view *views, uint32_t max,
 		      struct via_piece *pieces, uint32_t max_pieces);
 
 /* ---- vq_ingress.c ---- */
 
-/* What an ingress burst keeps until it is released. */
+/* What an ingress burst keeps until it is released; opaque to its holder, who zeroes it once. */
 struct via_lent {
-	uint16_t n; /* chains taken */
+	const struct via_ring *ring; /* of this burst: valid until the worker is quiescent */
+	const struct via_burst *burst;
+	struct via_queue_stats *stats;
+	struct via_ring_pos begin; /* where the first chain was taken */
+	uint16_t n;                /* chains taken */
+	uint16_t nr_views;         /* of them, those that are views */
+	uint64_t dropped;          /* mask of those that are not */
 	struct {
 		uint16_t id, nr_slots;
 	} chain[VIA_VQ_BURST];
+	uint8_t why[VIA_VQ_BURST]; /* enum via_drop of those that are not */
 };
 
 /* What is the same for all packets of a device-side queue: published with the ring's features. */
@@ -148,20 +183,27 @@ struct via_vq_net {
 	uint32_t guest; /* VIA_OFFLOAD_* that the driver takes */
 };
 
+/* All of it from the negotiated features (see via_offloads_of_guest() about GUEST_OFFLOADS). */
+struct via_vq_net via_vq_net_of(uint64_t features);
+
 /*
- * Lends up to 'max' views of what the driver sent, with snapshots filled in. Chains that are no
- * frame (too short, impossible header) are given back and counted in 'stats', and do not appear. A
- * queue that is disabled gives everything back (VN-38). Returns the number of views.
+ * Lends up to 'max' (at most VIA_VQ_BURST) views of what the driver sent, with snapshots filled in.
+ * Chains that are no frame (too short, impossible header) are given back and counted in 'stats', and
+ * do not appear. A queue that is disabled gives everything back (VN-38). Returns the number of views.
+ * Resets burst->nr_pieces. 'stats' counts packets, bytes and drops when they are released; it is
+ * borrowed until then.
  * Thread: the queue's worker.
  */
 uint32_t via_vq_ingress(struct via_vq *vq, const struct via_vq_net *net, struct via_lent *lent,
 			struct via_burst *burst, uint32_t max, struct via_queue_stats *stats);
 
-/* Gives back what was lent, publishes, notifies. To be called after each via_vq_ingress(). */
+/* Gives back what was lent, publishes, notifies. To be called after each via_vq_ingress() that
+ * returned more than 0 (after others it does nothing), before the next and before the worker is
+ * quiescent. */
 void via_vq_ingress_release(struct via_vq *vq, struct via_lent *lent);
 
-/* Takes the last 'n' of what was lent back into the ring, in order: they were not delivered and come
- * again with the next burst (lossless). Before release. */
+/* Takes the last 'n' views of what was lent back into the ring, in order: they were not delivered and
+ * come again with the next burst (lossless). Before release. */
 void via_vq_ingress_return(struct via_vq *vq, struct via_lent *lent, uint32_t n);
 
 /* ---- vq_egress.c ---- */
