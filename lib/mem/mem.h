@@ -29,6 +29,29 @@ enum via_mem_policy {
 
 struct via_mapping; /* opaque: one mapped file, shared by the tables that name it */
 
+/*
+ * Maps the first 'size' bytes (not 0) of a front-end's file, shared and writable, guarded, and if the
+ * file allows it sealed against shrinking. Only memfds and files on tmpfs or hugetlbfs are taken:
+ * no other kind can be touched without the danger of waiting for somebody. Regions are mapped this
+ * way, and so are dirty logs and in-flight areas. 'fd' stays the caller's and is not needed any more.
+ * Returns 0 with one reference, or a negative errno. Thread: control.
+ */
+int via_mapping_open(struct via_mapping **mapping, int fd, uint64_t size,
+		     enum via_mem_policy policy, struct via_error *err);
+struct via_mapping *via_mapping_get(struct via_mapping *mapping);
+void via_mapping_put(struct via_mapping *mapping); /* the last one unmaps; accepts NULL */
+
+uint8_t *via_mapping_base(const struct via_mapping *mapping);
+bool via_mapping_is_sealed(const struct via_mapping *mapping);
+/* True once a fault hit it: its bytes are zeros of ours now. Thread: any. */
+bool via_mapping_is_lost(const struct via_mapping *mapping);
+void via_mapping_identity(const struct via_mapping *mapping, uint64_t *dev, uint64_t *ino);
+
+/* What to tell somebody whose guest memory cannot be mapped. */
+#define VIA_MEM_SHARE_HINT                                                                          \
+	"with QEMU use -object memory-backend-memfd,share=on, with libvirt <memoryBacking><source " \
+	"type='memfd'/><access mode='shared'/></memoryBacking>"
+
 /* A region as the front-end describes it (vhost-user: memory region description). */
 struct via_region_desc {
 	uint64_t gpa;         /* guest physical address */

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* lib/mem/guard.c: R7, HX-16 */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "base/base.h"
+#include "mem/mem.h"
+#include "tests/memfd.h"
+#include "tests/test.h"
+
+#define SIZE (64 * KIB)
+
+/* The application's own handler, there before ours. */
+static sigjmp_buf escape;
+
+static void on_foreign_fault(int signal)
+{
+	(void)signal;
+	siglongjmp(escape, 1);
+}
+
+static struct sigaction guard;
+
+static int install(void **state)
+{
+	(void)state;
+	signal(SIGBUS, on_foreign_fault);
+	return via_guard_install(NULL) || via_guard_install(NULL) ||
+	       sigaction(SIGBUS, NULL, &guard);
+}
+
+/* cmocka puts its own handler there before each case. */
+static void handle_faults(void **state)
+{
+	(void)state;
+	assert_int_equal(sigaction(SIGBUS, &guard, NULL), 0);
+}
+
+static struct via_mem *table_of(int fd, uint64_t gpa)
+{
+	struct via_region_desc d = { gpa, SIZE, 0x1000000 + gpa, 0 };
+	struct via_mem *mem = NULL;
+	int mine = dup(fd);
+
+	assert_int_equal(via_mem_create(&mem, &d, &mine, 1, VIA_MEM_GUARDED, NULL), 0);
+	return mem;
+}
+
+static uint8_t peek(const uint8_t *at)
+{
+	return *(const volatile uint8_t *)at;
+}
+
+static void truncated_memory_becomes_zeros_and_is_lost(void **state)
+{
+	static const uint64_t sizes[] = { 0, SIZE - 4096, 4096 };
+
+	handle_faults(state);
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		int fd = test_memfd(SIZE, 0);
+		struct via_mem *mem = table_of(fd, 0);
+		uint32_t faults = atomic_load(&via_guard_faults);
+		uint8_t *host = mem->region[0].host;
+
+		memset(host, 0xaa, SIZE);
+		assert_false(via_mem_is_lost(mem));
+		assert_int_equal(ftruncate(fd, (off_t)sizes[i]), 0);
+		assert_int_equal(peek(host + SIZE - 1), 0);
+		assert_true(via_mem_is_lost(mem));
+		assert_int_equal(atomic_load(&via_guard_faults), faults + 1);
+		for (size_t at = 0; at < SIZE; at++) /* all of it, also what was still there */
+			assert_int_equal(host[at], 0);
+		memset(host, 1, SIZE);
+		via_mem_free(mem);
+		close(fd);
+	}
+}
+
+static void other_tables_keep_their_bytes(void **state)
+{
+	int fd = test_memfd(SIZE, 0), other_fd = test_memfd(SIZE, 0);
+	struct via_mem *mem = table_of(fd, 0), *other = table_of(other_fd, 0);
+
+	handle_faults(state);
+	memset(other->region[0].host, 0x55, SIZE);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	peek(mem->region[0].host);
+	assert_true(via_mem_is_lost(mem));
+	assert_false(via_mem_is_lost(other));
+	for (size_t at = 0; at < SIZE; at++)
+		assert_int_equal(other->region[0].host[at], 0x55);
+	via_mem_free(mem);
+	via_mem_free(other);
+	close(fd);
+	close(other_fd);
+}
+
+static void a_system_call_on_lost_memory_answers_efault(void **state)
+{
+	int fd = test_memfd(SIZE, 0), out = test_memfd(0, 0);
+	struct via_mem *mem = table_of(fd, 0);
+
+	handle_faults(state);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(write(out, mem->region[0].host, 100), -1);
+	assert_int_equal(errno, EFAULT);
+	assert_false(via_mem_is_lost(mem)); /* so whoever gets EFAULT must look at the memory */
+	peek(mem->region[0].host);
+	assert_true(via_mem_is_lost(mem));
+	via_mem_free(mem);
+	close(fd);
+	close(out);
+}
+
+static void *toucher(void *user)
+{
+	uint8_t *host = user;
+
+	for (size_t at = 0; at < SIZE; at += 64)
+		host[at] = peek(host + at);
+	return NULL;
+}
+
+static void threads_that_fault_together_all_go_on(void **state)
+{
+	handle_faults(state);
+	for (int round = 0; round < 20; round++) {
+		int fd = test_memfd(SIZE, 0);
+		struct via_mem *mem = table_of(fd, 0);
+		pthread_t thread[3];
+
+		assert_int_equal(ftruncate(fd, 0), 0);
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(
+				pthread_create(&thread[i], NULL, toucher, mem->region[0].host), 0);
+		for (int i = 0; i < 3; i++)
+			pthread_join(thread[i], NULL);
+		assert_true(via_mem_is_lost(mem));
+		via_mem_free(mem);
+		close(fd);
+	}
+}
+
+static void a_fault_elsewhere_goes_to_the_handler_that_was_there_before(void **state)
+{
+	int fd = test_memfd(4096, 0);
+	uint32_t faults = atomic_load(&via_guard_faults);
+	uint8_t *foreign = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+
+	handle_faults(state);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	if (sigsetjmp(escape, 1) == 0) {
+		peek(foreign);
+		fail_msg("the fault was swallowed");
+	}
+	assert_int_equal(atomic_load(&via_guard_faults), faults);
+	munmap(foreign, 4096);
+	close(fd);
+}
+
+static void what_is_no_longer_guarded_is_foreign(void **state)
+{
+	int fd = test_memfd(4096, 0);
+	atomic_bool lost = false;
+	uint8_t *base = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+
+	handle_faults(state);
+	assert_int_equal(via_guard_add(base, 4096, &lost), 0);
+	via_guard_remove(base);
+	via_guard_remove(base);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	if (sigsetjmp(escape, 1) == 0) {
+		peek(base);
+		fail_msg("the fault was swallowed");
+	}
+	assert_false(atomic_load(&lost));
+	munmap(base, 4096);
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(truncated_memory_becomes_zeros_and_is_lost),
+		cmocka_unit_test(other_tables_keep_their_bytes),
+		cmocka_unit_test(a_system_call_on_lost_memory_answers_efault),
+		cmocka_unit_test(threads_that_fault_together_all_go_on),
+		cmocka_unit_test(a_fault_elsewhere_goes_to_the_handler_that_was_there_before),
+		cmocka_unit_test(what_is_no_longer_guarded_is_foreign),
+	};
+
+	return cmocka_run_group_tests_name("guard", tests, install, NULL);
+}
