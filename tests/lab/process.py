@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A program of this machine that ends with us, its output in a file."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import time
+
+from .cache import LabError
+
+
+class Program:
+    def __init__(self, words, log, *, user=None, cpus=None, groups=None, **options):
+        self.name = os.path.basename(words[0])
+        self.log_path = log
+
+        def preexec():
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)      # PR_SET_PDEATHSIG
+            if cpus is not None:
+                os.sched_setaffinity(0, cpus)
+
+        with open(log, "a") as out:
+            self.process = subprocess.Popen(
+                words, stdout=out, stderr=out, preexec_fn=preexec, user=user, group=user,
+                extra_groups=None if user is None else groups or [],
+                **{"stdin": subprocess.DEVNULL, **options})
+        self.pid = self.process.pid
+
+    def log(self):
+        with open(self.log_path, errors="replace") as f:
+            return f.read()
+
+    def wait_for(self, condition, timeout=20):
+        """Waits until condition() is true, the program running; returns what it was."""
+        deadline = time.monotonic() + timeout
+        while True:
+            value = condition()
+            if value:
+                return value
+            if self.process.poll() is not None:
+                raise LabError("%s ended (%d):\n%s" % (self.name, self.process.returncode,
+                                                       self.log()))
+            if time.monotonic() > deadline:
+                raise LabError("%s is not ready after %g s:\n%s" % (self.name, timeout, self.log()))
+            time.sleep(0.02)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, timeout=5):
+        """Ends it with SIGTERM; its exit code."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        return self.process.returncode
