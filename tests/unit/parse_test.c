@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* lib/net/parse.c */
+#include "frame.h"
+
+static struct frame frame;
+static struct via_piece pieces[70000];
+
+static void headers_are_found_behind_tags_options_and_extensions(void **state)
+{
+	static const struct frame_shape shapes[] = {
+		{ .version = 4, .proto = 6, .payload = 10 },
+		{ .version = 4, .proto = 17 },
+		{ .version = 4, .proto = 6, .ip_options = 40, .tcp_options = 20, .payload = 100 },
+		{ .tags = 1, .version = 4, .proto = 6, .tcp_options = 12, .payload = 1448 },
+		{ .tags = 2, .version = 6, .proto = 6, .tcp_options = 40, .payload = 1 },
+		{ .version = 6, .proto = 17, .payload = 300 },
+		{ .version = 6, .proto = 17, .ip_options = 16, .payload = 300 },
+	};
+	struct via_view view;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
+		const struct frame_shape *s = &shapes[i];
+
+		frame_make(&frame, s);
+		frame_view(&view, &frame, pieces, 1000);
+		view.flags = VIA_VIEW_NEEDS_CSUM;
+		via_view_parse(&view);
+		assert_int_equal(view.l3, frame.l3);
+		assert_int_equal(view.l4, frame.l4);
+		assert_int_equal(view.payload, frame.payload);
+		assert_int_equal(view.l4_proto, s->proto);
+		assert_int_equal(view.ethertype, s->version == 4 ? 0x0800 : 0x86dd);
+		assert_int_equal(view.flags, VIA_VIEW_NEEDS_CSUM | VIA_VIEW_PARSED |
+						     (s->tags ? VIA_VIEW_TAGGED : 0));
+	}
+}
+
+static void fragments_have_no_payload_and_later_ones_no_transport(void **state)
+{
+	const struct frame_shape udp = { .version = 4, .proto = 17, .payload = 40 };
+	struct via_view view;
+
+	(void)state;
+	frame_make(&frame, &udp);
+	frame_put16(&frame, frame.l3 + 6, 0x2000);
+	frame_view(&view, &frame, pieces, 1000);
+	via_view_parse(&view);
+	assert_int_equal(view.l4, frame.l4);
+	assert_int_equal(view.l4_proto, 17);
+	assert_int_equal(view.payload, 0);
+
+	frame_put16(&frame, frame.l3 + 6, 0x2001);
+	frame_view(&view, &frame, pieces, 1000);
+	via_view_parse(&view);
+	assert_int_equal(view.l4, 0);
+	assert_int_equal(view.l4_proto, 0);
+	assert_int_equal(view.payload, 0);
+}
+
+static void ipv6_extensions_end_after_eight(void **state)
+{
+	struct via_view view;
+
+	(void)state;
+	for (uint32_t n = 7; n <= 9; n++) {
+		frame_make(&frame, &(struct frame_shape){ .version = 6, .proto = 17 });
+		frame.len = frame.l3 + 40 + 8 * n + 8;
+		memset(frame.bytes + frame.l3 + 40, 0, 8 * n + 8);
+		frame.bytes[frame.l3 + 6] = 60;
+		for (uint32_t i = 0; i < n; i++)
+			frame.bytes[frame.l3 + 40 + 8 * i] = i + 1 < n ? 60 : 17;
+		frame_view(&view, &frame, pieces, 1000);
+		via_view_parse(&view);
+		assert_int_equal(view.l4, n <= 8 && frame.len <= 128 ? frame.len - 8 : 0);
+	}
+}
+
+/* HX-38: whatever the bytes, offsets are in order and inside what was read. */
+static void offsets_stay_inside_the_snapshot_whatever_the_bytes(void **state)
+{
+	struct via_view *view = malloc(sizeof(*view));
+
+	(void)state;
+	srand(1);
+	for (int i = 0; i < 200000; i++) {
+		struct frame_shape s = { .tags = rand() % 3,
+					 .version = rand() % 2 ? 4 : 6,
+					 .proto = rand() % 2 ? 6 : 17,
+					 .ip_options = rand() % 2 ? 8 : 0,
+					 .tcp_options = rand() % 11 * 4,
+					 .payload = (uint32_t)rand() % 40 };
+
+		frame_make(&frame, &s);
+		frame.len = (uint32_t)rand() % (frame.len + 1);
+		for (int flips = rand() % 4; flips > 0; flips--)
+			frame.bytes[rand() % 100] = (uint8_t)rand();
+		frame_view(view, &frame, pieces, 1000);
+		via_view_parse(view);
+		assert_true(view->l3 <= view->snapshot_len);
+		assert_true(view->l4 == 0 ||
+			    (view->l4 >= view->l3 && view->l4 <= view->snapshot_len));
+		assert_true(view->payload == 0 ||
+			    (view->payload >= view->l4 + 8 && view->payload <= view->snapshot_len));
+		assert_true(via_view_flow(view) != 0);
+	}
+	free(view);
+}
+
+static uint32_t flow_of(const struct frame *f)
+{
+	struct via_view view;
+
+	frame_view(&view, f, pieces, 1000);
+	return via_view_flow(&view);
+}
+
+/* VN-16 compares what a guest receives with what it sent. */
+static void both_directions_of_a_flow_hash_alike_and_other_flows_do_not(void **state)
+{
+	uint8_t swap[16];
+	uint32_t there;
+
+	(void)state;
+	for (int version = 4; version <= 6; version += 2) {
+		uint32_t size = version == 4 ? 4 : 16, at;
+
+		frame_make(&frame, &(struct frame_shape){ .version = version, .proto = 6 });
+		there = flow_of(&frame);
+		at = frame.l3 + (version == 4 ? 12 : 8);
+		memcpy(swap, frame.bytes + at, size);
+		memcpy(frame.bytes + at, frame.bytes + at + size, size);
+		memcpy(frame.bytes + at + size, swap, size);
+		assert_int_not_equal(flow_of(&frame), there);
+		frame_put16(&frame, frame.l4, 443);
+		frame_put16(&frame, frame.l4 + 2, 1234);
+		assert_int_equal(flow_of(&frame), there);
+		frame_put16(&frame, frame.l4 + 2, 1235);
+		assert_int_not_equal(flow_of(&frame), there);
+	}
+}
+
+static void all_fragments_of_a_packet_hash_alike(void **state)
+{
+	uint32_t first;
+
+	(void)state;
+	frame_make(&frame, &(struct frame_shape){ .version = 4, .proto = 17, .payload = 40 });
+	frame_put16(&frame, frame.l3 + 6, 0x2000);
+	first = flow_of(&frame);
+	frame_put16(&frame, frame.l3 + 6, 0x2010);
+	frame_put16(&frame, frame.l4, 0xabcd); /* payload by now */
+	assert_int_equal(flow_of(&frame), first);
+}
+
+static void hashes_spread_evenly_over_a_few_queues(void **state)
+{
+	uint32_t hits[7] = { 0 };
+
+	(void)state;
+	frame_make(&frame, &(struct frame_shape){ .version = 4, .proto = 6 });
+	for (uint32_t port = 0; port < 7000; port++) {
+		frame_put16(&frame, frame.l4, 1024 + port);
+		hits[flow_of(&frame) % 7]++;
+	}
+	for (int i = 0; i < 7; i++)
+		assert_in_range(hits[i], 850, 1150);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(headers_are_found_behind_tags_options_and_extensions),
+		cmocka_unit_test(fragments_have_no_payload_and_later_ones_no_transport),
+		cmocka_unit_test(ipv6_extensions_end_after_eight),
+		cmocka_unit_test(offsets_stay_inside_the_snapshot_whatever_the_bytes),
+		cmocka_unit_test(both_directions_of_a_flow_hash_alike_and_other_flows_do_not),
+		cmocka_unit_test(all_fragments_of_a_packet_hash_alike),
+		cmocka_unit_test(hashes_spread_evenly_over_a_few_queues),
+	};
+
+	return cmocka_run_group_tests_name("parse", tests, NULL, NULL);
+}
