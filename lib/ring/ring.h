@@ -5,7 +5,10 @@
  *   ring.h          this: formats, what control publishes, what a worker keeps, the operations
  *   split.h         the split ring, device side         split_driver.h   driver side
  *   packed.h        the packed ring, device side        packed_driver.h  driver side
+ *   vq.h            both of them behind one set of operations
+ *   driver_ring.h   both drivers behind one set of operations
  *   chain.h         from descriptors to checked host segments (indirect tables, regions, bounds)
+ *   notify.h        when the other side wants to be told
  *   position.h      positions that survive the process
  *   vq.c            start, stop, break; cold paths
  *
@@ -25,6 +28,7 @@
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/base.h"
@@ -114,7 +118,8 @@ struct via_packed_event {
 	X(LENGTH, "a chain describes 4 GiB or more (VX-21)")                 \
 	X(LOWER_SLOT, "a slot of a packed chain is not available (VX-25)")   \
 	X(MEMORY_LOST, "the front-end truncated its memory (R7)")            \
-	X(NOTIFY, "the call descriptor cannot be written (R19)")
+	X(NOTIFY, "the call descriptor cannot be written (R19)")             \
+	X(SEGMENTS, "a chain is cut into too many pieces (R10)")
 
 enum via_broken {
 #define X(name, text) VIA_BROKEN_##name,
@@ -156,16 +161,35 @@ struct via_ring {
 
 /* ---- what a worker keeps ---- */
 
-/* Free-running places in a ring. Split: idx is the 16-bit index. Packed: idx is the slot. */
+/* A place in a ring. Split: idx is the free-running 16-bit index. Packed: idx is the slot. */
 struct via_ring_pos {
 	uint16_t idx;
 	bool wrap; /* packed */
 };
 
-/* A slot of the shared position file, see position.h. */
-struct via_position;
-
+/* Pushes that a publication should not exceed. Longer ones work, but a packed queue killed in the
+ * middle of one cannot be recovered: publish between packets once this many are pushed. */
 #define VIA_VQ_BURST 64
+
+/* Packed: entries that a batch holds before it spills into the ring; several times a burst, so that
+ * one packet in many small buffers fits behind a burst. */
+#define VIA_BATCH_ENTRIES 256
+
+struct via_batch_entry {
+	uint32_t len; /* bytes written */
+	uint16_t id;
+	uint16_t nr_slots; /* that it gives back */
+};
+
+/*
+ * Packed: what the next publication gives back, in order. It is also the redo log of a queue whose
+ * positions survive the process: then it lies in the position file. See position.h for 'state'.
+ */
+struct via_batch {
+	_Atomic(uint64_t)
+		state; /* position and, while the ring is being written, the entry count */
+	struct via_batch_entry entry[VIA_BATCH_ENTRIES];
+};
 
 /*
  * A queue of the device side. It outlives its rings: 'ring' is NULL while stopped.
@@ -174,26 +198,32 @@ struct via_position;
  */
 struct via_vq {
 	_Atomic(const struct via_ring *) ring; /* published by control */
-	struct via_position *position;         /* where progress is kept; NULL: nowhere */
+	_Atomic(enum via_broken)
+		broken; /* worker; read by control. Cleared when control starts it */
 
 	/* worker */
-	struct via_ring_pos avail;     /* next to take */
-	struct via_ring_pos used;      /* next to give back */
-	struct via_ring_pos published; /* what the driver has been shown of 'used' */
-	struct via_ring_pos signalled; /* 'published' at the last notification decision */
-	uint16_t avail_seen;           /* split: the last available index read */
-	bool signalled_valid;          /* false: the first signal after a start is unconditional */
-	bool armed;                    /* kicks are wanted */
-	uint16_t held_flags;           /* packed: flags of the batch's first slot, stored last */
-	bool holding;                  /* packed: there is such a slot, at 'published' */
 	struct via_mem_hint hint;
-	_Atomic(enum via_broken)
-		broken;   /* worker; read by control. Cleared when control starts it */
-	atomic_flag lock; /* for queues with several users: egress */
+	struct via_ring_pos avail; /* next to take */
+	struct via_ring_pos used;  /* next to give back, as the driver has been shown */
+	uint32_t pushed;      /* entries (split) or slots (packed) given back and not yet shown */
+	uint32_t unsignalled; /* the same, shown since the last notification decision */
+	uint16_t avail_seen;  /* split: the last available index read */
+	uint16_t nr_batch;    /* packed: entries in 'batch' */
+	bool signalled_valid; /* false: no decision yet, so no event index can be judged */
+	bool armed;           /* kicks are wanted */
+	bool spilled; /* packed: the batch's entries up to slot 'spill' are in the ring, but the
+			       * first */
+	struct via_ring_pos spill;
+	struct via_batch *batch; /* 'own_batch', or in the position file: set by via_vq_start() */
 
-	via_counter kicks_wanted; /* times armed */
-	via_counter calls;        /* notifications sent */
+	via_cache_aligned atomic_flag lock; /* for queues with several users: egress */
+	via_counter kicks_wanted;           /* times armed */
+	via_counter calls;                  /* notifications sent */
+	struct via_batch *kept; /* control: in the position file; NULL: positions end with
+					     * the process (position.h) */
+	struct via_batch own_batch;
 };
+static_assert(offsetof(struct via_vq, lock) == VIA_CACHE_LINE, "a worker's state is one line");
 
 /* A checked piece of a peer's buffer, mapped here. */
 struct via_seg {
@@ -210,17 +240,22 @@ struct via_chain {
 	uint16_t nr_slots; /* ring slots it took (packed) */
 };
 
+/* Segments that hold any sane chain, also one as long as the largest ring. Who offers so much room
+ * never sees -ENOBUFS: a chain that exceeds it breaks the queue. */
+#define VIA_CHAIN_MAX_SEGS (VIA_RING_MAX_SIZE + 1024)
+
 /*
- * The operations of a device-side queue. 'ring' is the caller's one load of vq->ring for this burst;
- * 'format' is a constant. Thread: the queue's worker (or holder of its lock).
+ * The operations of a device-side queue, in ring/vq.h. 'ring' is the caller's one vq_ring() of this
+ * burst; 'format' is a constant. Thread: the queue's worker (or holder of its lock).
  *
+ * vq_ring()       the ring to serve now; NULL if the queue is stopped or broken.
  * vq_pop()        takes the next available chain: 1 with 'chain' filled from 'seg' (at most 'max_segs'
  *                 of them), 0 if the driver has added nothing, -ENOBUFS if 'max_segs' is too small
  *                 (nothing is taken), or another negative errno: the queue is broken now, with the
  *                 reason in vq->broken. Content is not judged: an empty chain is taken.
  * vq_prefetch()   starts loading what the next 'n' pops will need. A hint.
  * vq_unpop()      goes back to 'pos', a copy of vq->avail made before the pops to undo.
- * vq_push()       gives a chain back, 'len' bytes written: into the ring, not yet visible.
+ * vq_push()       gives a chain back, 'len' bytes written: not yet visible. In the order of the pops.
  * vq_push_batch() IN_ORDER only: gives 'n' chains back that took 'nr_slots' slots, the last with id
  *                 'id', nothing written to any.
  * vq_publish()    makes all pushes visible at once, and keeps the position.
@@ -230,12 +265,12 @@ struct via_chain {
  *                 goes on polling; kicks stay asked for until vq_disarm()).
  * vq_disarm()     asks for no kicks, as far as the format can.
  */
-#define VIA_VQ_OPS_DECLARED_IN "ring/vq.h"
 
 /* ---- control ---- */
 
 /* Puts a stopped queue to its starting positions and publishes 'ring' (borrowed until a grace period
- * after via_vq_stop()). Clears 'broken'. 'avail' and 'used' are the base. Thread: control. */
+ * after via_vq_stop()). Clears 'broken'. 'avail' and 'used' are the base; a packed queue keeps its
+ * position in 'vq->kept' if that is set. Thread: control. */
 void via_vq_start(struct via_vq *vq, const struct via_ring *ring, struct via_ring_pos avail,
 		  struct via_ring_pos used);
 

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * From descriptors to checked host segments: what split, packed and indirect have in common.
+ *
+ * A walk collects the segments of one chain. Each descriptor is copied once; the copy is checked and
+ * used (VQ-C-16, R9). A walk is bounded by the ring's size, by the caller's room for segments and by
+ * a cap on bytes, each of them independent of what the descriptors say (R10). It lives in locals of
+ * the popping function, so that a compiler can keep it in registers.
+ *
+ * Internal to lib/ring.
+ */
+#ifndef VIA_RING_CHAIN_H
+#define VIA_RING_CHAIN_H
+
+#include <errno.h>
+
+#include "ring/ring.h"
+
+/* A descriptor, copied. 'link' is 'next' in a split ring, the buffer id in a packed one. */
+struct via_desc {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t flags;
+	uint16_t link;
+};
+
+static via_always_inline struct via_desc chain_split_desc(uint64_t addr, uint64_t tail)
+{
+	return (struct via_desc){
+		.addr = addr,
+		.len = (uint32_t)tail,
+		.flags = (uint16_t)(tail >> 32),
+		.link = (uint16_t)(tail >> 48),
+	};
+}
+
+static via_always_inline struct via_desc chain_packed_desc(uint64_t addr, uint64_t tail)
+{
+	return (struct via_desc){
+		.addr = addr,
+		.len = (uint32_t)tail,
+		.link = (uint16_t)(tail >> 32),
+		.flags = (uint16_t)(tail >> 48),
+	};
+}
+
+/* 'idx' where it is below 'n', else 0, also while the CPU still guesses the outcome of the comparison
+ * that came before: a table's index is guest data (Spectre v1). The compiler must not see through. */
+static via_always_inline uint32_t chain_clamp(uint32_t idx, uint32_t n)
+{
+	uint32_t below = idx - n; /* "negative" if below; both are under 2^16 */
+
+	__asm__("" : "+r"(below));
+	return idx & (uint32_t)((int32_t)below >> 31);
+}
+
+/* A chain being collected. */
+struct via_walk {
+	const struct via_mem *mem;
+	struct via_mem_hint *hint;
+	struct via_seg *seg;
+	uint32_t max_segs, nr_segs;
+	uint32_t nr_readable;  /* segments; all of nr_segs until a writable one comes */
+	uint32_t budget;       /* descriptors that may still come */
+	uint64_t readable_len; /* bytes */
+	uint64_t total_len;    /* bytes */
+};
+
+static via_always_inline struct via_walk chain_begin(struct via_vq *vq, const struct via_ring *ring,
+						     struct via_seg *seg, uint32_t max_segs)
+{
+	return (struct via_walk){
+		.mem = ring->mem,
+		.hint = &vq->hint,
+		.seg = seg,
+		.max_segs = max_segs,
+		.budget = ring->size,
+	};
+}
+
+/* Why a walk ended early: a reason to break the queue (positive), or -ENOBUFS. */
+static via_always_inline int chain_no_room(const struct via_walk *w)
+{
+	return w->max_segs < VIA_CHAIN_MAX_SEGS ? -ENOBUFS : VIA_BROKEN_SEGMENTS;
+}
+
+/*
+ * Adds a copied descriptor's buffer, piece by piece where it crosses regions (VX-09). A length of 0
+ * contributes nothing, whatever else the descriptor says (VX-06). Returns 0, -ENOBUFS, or the reason
+ * for which the queue is to be broken.
+ */
+static via_always_inline int chain_add(struct via_walk *w, uint64_t gpa, uint32_t len,
+				       bool writable)
+{
+	if (via_unlikely(len == 0))
+		return 0;
+	if (!writable && via_unlikely(w->nr_segs != w->nr_readable))
+		return VIA_BROKEN_ORDER;
+	w->total_len += len;
+	if (via_unlikely(w->total_len > UINT32_MAX))
+		return VIA_BROKEN_LENGTH;
+	if (!writable)
+		w->readable_len = w->total_len;
+
+	for (;;) {
+		uint64_t contiguous;
+		uint8_t *host = via_mem_translate(w->mem, w->hint, gpa, &contiguous);
+
+		if (via_unlikely(!host))
+			return VIA_BROKEN_ADDRESS;
+		if (via_unlikely(w->nr_segs == w->max_segs))
+			return chain_no_room(w);
+		w->seg[w->nr_segs].base = host;
+		w->nr_readable += !writable;
+		if (via_likely(len <= contiguous)) {
+			w->seg[w->nr_segs++].len = len;
+			return 0;
+		}
+		w->seg[w->nr_segs++].len = (uint32_t)contiguous;
+		len -= (uint32_t)contiguous;
+		gpa += contiguous;
+		if (gpa == 0)
+			return VIA_BROKEN_ADDRESS; /* 2^64 is the end, not the beginning: VX-07 */
+	}
+}
+
+static via_always_inline void chain_end(struct via_chain *chain, const struct via_walk *w,
+					uint16_t id, uint16_t nr_slots)
+{
+	static_assert(VIA_CHAIN_MAX_SEGS <= UINT16_MAX, "counts of segments are 16 bits");
+
+	*chain = (struct via_chain){
+		.seg = w->seg,
+		.readable_len = (uint32_t)w->readable_len,
+		.writable_len = (uint32_t)(w->total_len - w->readable_len),
+		.nr_readable = (uint16_t)w->nr_readable,
+		.nr_writable = (uint16_t)(w->nr_segs - w->nr_readable),
+		.id = id,
+		.nr_slots = nr_slots,
+	};
+}
+
+/* ---- indirect tables ---- */
+
+/* A table of 'n' descriptors at 'gpa'. 'words' is where it lies here, NULL where it is cut by regions
+ * or not aligned for us: both are legal (VX-18), and then its entries are copied byte by byte. */
+struct via_table {
+	uint64_t gpa;
+	const struct via_desc_words *words;
+	uint32_t n;
+};
+
+/* Copies the 16 bytes of an entry at 'gpa', wherever they lie. False where they lie nowhere. */
+via_cold bool chain_copy_entry(const struct via_walk *w, uint64_t gpa, uint64_t *addr,
+			       uint64_t *tail);
+
+/* Finds the table that the descriptor 'desc' points to. Its WRITE flag means nothing (VQ-S-02,
+ * VQ-P-10). Returns 0 or the reason to break the queue. */
+static via_always_inline int chain_open_table(const struct via_walk *w, const struct via_ring *ring,
+					      const struct via_desc *desc, struct via_table *table)
+{
+	uint64_t contiguous;
+	uint8_t *host;
+
+	if (!ring->indirect || (desc->flags & VIA_DESC_NEXT)) /* VX-13, VX-14 */
+		return VIA_BROKEN_INDIRECT;
+	if (desc->len == 0 || desc->len % sizeof(struct via_desc_words)) /* VX-16 */
+		return VIA_BROKEN_INDIRECT;
+	table->gpa = desc->addr;
+	table->n = desc->len / (uint32_t)sizeof(struct via_desc_words);
+	if (table->n > ring->size) /* VX-17 */
+		return VIA_BROKEN_INDIRECT;
+
+	host = via_mem_translate(w->mem, w->hint, desc->addr, &contiguous);
+	if (via_unlikely(!host))
+		return VIA_BROKEN_ADDRESS;
+	table->words = NULL;
+	if (via_likely(contiguous >= desc->len &&
+		       (uintptr_t)host % _Alignof(struct via_desc_words) == 0))
+		table->words = (const struct via_desc_words *)(const void *)host;
+	return 0;
+}
+
+/* Copies entry 'idx', which is below 'n', once. False if it does not lie in memory. */
+static via_always_inline bool chain_table_entry(const struct via_walk *w,
+						const struct via_table *table, uint32_t idx,
+						uint64_t *addr, uint64_t *tail)
+{
+	uint64_t gpa;
+
+	if (via_likely(table->words)) {
+		const struct via_desc_words *words = &table->words[chain_clamp(idx, table->n)];
+
+		/* The head's acquire (B2) also covers the table, written before it was offered. */
+		*addr = via_le64_load(&words->addr);
+		*tail = via_le64_load(&words->tail);
+		return true;
+	}
+	gpa = table->gpa + idx * sizeof(struct via_desc_words);
+	return gpa >= table->gpa && chain_copy_entry(w, gpa, addr, tail);
+}
+
+#endif

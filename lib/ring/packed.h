@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The packed ring, device side (VIRTIO 1.3 §2.8): reached through vq.h.
+ *
+ * A slot's AVAIL and USED bits say in which lap it was written and by whom; positions carry the lap's
+ * wrap bit. What is given back collects in 'vq->batch' and is written at publication: slots in any
+ * order, the first one's flags last (VQ-P-06), so that the driver sees the batch at once. Because the
+ * batch holds all that is to be written, it is also the redo log of a killed process: position.h has
+ * the protocol, and the order of stores in packed_publish() is part of it.
+ */
+#ifndef VIA_RING_PACKED_H
+#define VIA_RING_PACKED_H
+
+#include "ring/chain.h"
+#include "ring/notify.h"
+#include "ring/position.h"
+#include "ring/ring.h"
+
+#define VIA_PACKED_LAP_MASK (VIA_DESC_AVAIL | VIA_DESC_USED)
+
+/* Both bits as the driver writes them in a lap with 'wrap', and as the device does (§2.8.1). */
+static via_always_inline uint16_t packed_avail_bits(bool wrap)
+{
+	return wrap ? VIA_DESC_AVAIL : VIA_DESC_USED;
+}
+
+static via_always_inline uint16_t packed_used_bits(bool wrap)
+{
+	return wrap ? VIA_PACKED_LAP_MASK : 0;
+}
+
+/* 'n' slots further, at most one lap. */
+static via_always_inline struct via_ring_pos packed_advance(struct via_ring_pos pos, uint32_t n,
+							    uint16_t size)
+{
+	uint32_t idx = pos.idx + n;
+	bool over = idx >= size;
+
+	return (struct via_ring_pos){
+		.idx = (uint16_t)(over ? idx - size : idx),
+		.wrap = pos.wrap ^ over,
+	};
+}
+
+static via_always_inline uint16_t packed_flags(uint64_t tail)
+{
+	return (uint16_t)(tail >> 48);
+}
+
+/* The tail word of a slot that gives back 'entry' in a lap with 'wrap'. */
+static via_always_inline uint64_t packed_used_tail(struct via_batch_entry entry, bool wrap)
+{
+	uint16_t flags = packed_used_bits(wrap);
+
+	if (entry.len)
+		flags |= VIA_DESC_WRITE; /* 'len' means something: VQ-P-09 */
+	return entry.len | (uint64_t)entry.id << 32 | (uint64_t)flags << 48;
+}
+
+/* How many slots 'to' is ahead of 'from', both at most a lap apart. More than 'size': they are not. */
+static via_always_inline uint32_t packed_distance(struct via_ring_pos from, struct via_ring_pos to,
+						  uint16_t size)
+{
+	return (uint32_t)to.idx - from.idx + (from.wrap != to.wrap ? size : 0);
+}
+
+/* Looks at the slot at 'pos': its tail word, if the driver made it available in this lap (VQ-P-03). */
+static via_always_inline bool packed_look(const struct via_ring *ring, struct via_ring_pos pos,
+					  uint64_t *tail)
+{
+	/* Pairs with the driver's release of the head's flags, B1: the chain's slots are visible. */
+	*tail = via_le64_load_acquire(&ring->packed.desc[pos.idx].tail);
+	return (packed_flags(*tail) & VIA_PACKED_LAP_MASK) == packed_avail_bits(pos.wrap);
+}
+
+/* The entries of an indirect table, one after the other; of their flags only WRITE counts (VQ-P-10). */
+static via_always_inline int packed_walk_table(struct via_walk *w, const struct via_ring *ring,
+					       const struct via_desc *indirect)
+{
+	struct via_table table;
+	int ret = chain_open_table(w, ring, indirect, &table);
+
+	if (via_unlikely(ret))
+		return ret;
+	for (uint32_t i = 0; i < table.n; i++) {
+		uint64_t addr, tail;
+		struct via_desc desc;
+
+		if (via_unlikely(!chain_table_entry(w, &table, i, &addr, &tail)))
+			return VIA_BROKEN_ADDRESS;
+		desc = chain_packed_desc(addr, tail);
+		ret = chain_add(w, desc.addr, desc.len, desc.flags & VIA_DESC_WRITE);
+		if (via_unlikely(ret))
+			return ret;
+	}
+	return 0;
+}
+
+/*
+ * Walks the chain whose head at 'pos' has the tail word 'tail', already seen to be available. On
+ * success '*pos' is behind its last slot and '*id' its buffer id.
+ */
+static via_always_inline int packed_walk(struct via_walk *w, const struct via_ring *ring,
+					 struct via_ring_pos *pos, uint64_t tail, uint16_t *id)
+{
+	struct via_desc desc =
+		chain_packed_desc(via_le64_load(&ring->packed.desc[pos->idx].addr), tail);
+	int ret;
+
+	if (desc.flags & VIA_DESC_INDIRECT) {
+		*pos = packed_advance(*pos, 1, ring->size);
+		*id = desc.link;
+		return packed_walk_table(w, ring, &desc);
+	}
+	for (;;) {
+		w->budget--;
+		ret = chain_add(w, desc.addr, desc.len, desc.flags & VIA_DESC_WRITE);
+		if (via_unlikely(ret))
+			return ret;
+		*pos = packed_advance(*pos, 1, ring->size);
+		if (via_likely(!(desc.flags & VIA_DESC_NEXT)))
+			break;
+		if (via_unlikely(w->budget == 0)) /* VX-26 */
+			return VIA_BROKEN_LOOP;
+		tail = via_le64_load(&ring->packed.desc[pos->idx].tail);
+		desc = chain_packed_desc(via_le64_load(&ring->packed.desc[pos->idx].addr), tail);
+		if (via_unlikely((desc.flags & VIA_PACKED_LAP_MASK) !=
+				 packed_avail_bits(pos->wrap))) /* VX-25 */
+			return VIA_BROKEN_LOWER_SLOT;
+		if (via_unlikely(desc.flags & VIA_DESC_INDIRECT))
+			return VIA_BROKEN_INDIRECT;
+	}
+	*id = desc.link;
+	return 0;
+}
+
+static via_always_inline int packed_pop(struct via_vq *vq, const struct via_ring *ring,
+					struct via_chain *chain, struct via_seg *seg,
+					uint32_t max_segs)
+{
+	struct via_walk w = chain_begin(vq, ring, seg, max_segs);
+	struct via_ring_pos pos = vq->avail;
+	uint32_t taken;
+	uint64_t tail;
+	uint16_t id;
+	int ret;
+
+	if (!packed_look(ring, pos, &tail))
+		return 0;
+	/* Only slots that were shown as used are the driver's to offer. Without this bound a driver
+	 * that rewrites flags while we pop (VX-28) would have us give back more slots than there are. */
+	taken = packed_distance(vq->used, pos, ring->size);
+	if (via_unlikely(taken >= ring->size))
+		return via_vq_break(vq, ring, VIA_BROKEN_AVAIL_INDEX);
+	w.budget -= taken;
+	ret = packed_walk(&w, ring, &pos, tail, &id);
+	if (via_unlikely(ret))
+		return ret < 0 ? ret : via_vq_break(vq, ring, (enum via_broken)ret);
+	chain_end(chain, &w, id, (uint16_t)packed_distance(vq->avail, pos, ring->size));
+	vq->avail = pos;
+	return 1;
+}
+
+static via_always_inline void packed_prefetch(const struct via_vq *vq, const struct via_ring *ring,
+					      uint32_t n)
+{
+	uint32_t per_line = VIA_CACHE_LINE / sizeof(struct via_desc_words);
+	uint32_t idx = vq->avail.idx;
+
+	for (uint32_t i = 0; i < n && i < ring->size; i += per_line, idx += per_line) {
+		if (idx >= ring->size)
+			idx -= ring->size;
+		__builtin_prefetch(&ring->packed.desc[idx]);
+	}
+}
+
+/* Makes room in a full batch: all but its first entry go into the ring, invisible behind it. */
+via_cold void packed_spill(struct via_vq *vq, const struct via_ring *ring);
+
+static via_always_inline void packed_push(struct via_vq *vq, const struct via_ring *ring,
+					  uint16_t id, uint32_t len, uint32_t nr_slots)
+{
+	if (via_unlikely(vq->nr_batch == VIA_BATCH_ENTRIES))
+		packed_spill(vq, ring);
+	vq->batch->entry[vq->nr_batch++] = (struct via_batch_entry){
+		.len = len,
+		.id = id,
+		.nr_slots = (uint16_t)nr_slots,
+	};
+	vq->pushed += nr_slots;
+}
+
+/*
+ * Writes the used descriptors of 'batch': those behind the first one from slot '*pos' on, then the
+ * first one's at 'first', which shows them all. '*pos' is then behind the last, '*last' its slot.
+ */
+static via_always_inline void
+packed_write_batch(const struct via_ring *ring, const struct via_batch *batch, uint32_t n,
+		   struct via_ring_pos first, struct via_ring_pos *pos, struct via_ring_pos *last)
+{
+	struct via_desc_words *desc = ring->packed.desc;
+
+	for (uint32_t i = 1; i < n; i++) {
+		struct via_batch_entry entry = batch->entry[i];
+
+		via_le64_store(&desc[pos->idx].tail, packed_used_tail(entry, pos->wrap));
+		*last = *pos;
+		*pos = packed_advance(*pos, entry.nr_slots, ring->size);
+	}
+	/* Pairs with the driver's acquire of the first slot's flags, B4: the slots behind it and all
+	 * payload come before. */
+	via_le64_store_release(&desc[first.idx].tail,
+			       packed_used_tail(batch->entry[0], first.wrap));
+}
+
+static via_always_inline void packed_publish(struct via_vq *vq, const struct via_ring *ring)
+{
+	struct via_batch *batch = vq->batch;
+	struct via_ring_pos last = vq->used, pos;
+
+	if (vq->nr_batch == 0)
+		return;
+	if (via_likely(!vq->spilled)) {
+		pos = packed_advance(last, batch->entry[0].nr_slots, ring->size);
+		position_pending(batch, vq->nr_batch);
+	} else {
+		pos = vq->spill;
+	}
+	packed_write_batch(ring, batch, vq->nr_batch, vq->used, &pos, &last);
+	position_done(batch, pos, last);
+
+	vq->used = pos;
+	vq->unsignalled += vq->pushed;
+	vq->pushed = 0;
+	vq->nr_batch = 0;
+	vq->spilled = false;
+}
+
+static via_always_inline bool packed_wants_call(const struct via_vq *vq,
+						const struct via_ring *ring, uint32_t n)
+{
+	return notify_packed_area_wants(ring->packed.driver, ring->event_idx, !vq->signalled_valid,
+					vq->used, n, ring->size);
+}
+
+static via_always_inline void packed_ask(struct via_vq *vq, const struct via_ring *ring)
+{
+	notify_packed_ask(ring->packed.device, ring->event_idx, vq->avail);
+}
+
+static via_always_inline void packed_unask(const struct via_ring *ring)
+{
+	via_le16_store(&ring->packed.device->flags, VIA_EVENT_DISABLE);
+}
+
+#endif

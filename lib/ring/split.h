@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The split ring, device side (VIRTIO 1.3 §2.7): reached through vq.h.
+ *
+ * Private indices are the only truth: used.idx in guest memory is written, never read, while the queue
+ * runs (VX-36). 'vq->used' is what the driver has been shown; the elements of 'vq->pushed' further
+ * chains are in the ring behind it and become visible by one store of the index (VQ-S-12).
+ */
+#ifndef VIA_RING_SPLIT_H
+#define VIA_RING_SPLIT_H
+
+#include "ring/chain.h"
+#include "ring/notify.h"
+#include "ring/ring.h"
+
+/* The event indices follow the arrays (§2.7.6, §2.7.8). */
+static via_always_inline const via_le16 *split_used_event(const struct via_ring *ring)
+{
+	return &ring->split.avail->ring[ring->size];
+}
+
+static via_always_inline via_le16 *split_avail_event(const struct via_ring *ring)
+{
+	return (via_le16 *)(void *)&ring->split.used->ring[ring->size];
+}
+
+static via_always_inline uint16_t split_mask(const struct via_ring *ring)
+{
+	return (uint16_t)(ring->size - 1);
+}
+
+/* Looks at the available index. Returns 1 if there is a chain to take, 0 if not, or the negative
+ * errno of the broken queue. */
+static via_always_inline int split_look(struct via_vq *vq, const struct via_ring *ring)
+{
+	uint16_t nr;
+
+	/* Pairs with the driver's release of the index, B1: the ring entries and descriptors that it
+	 * covers are visible after this. */
+	vq->avail_seen = via_le16_load_acquire(&ring->split.avail->idx);
+	nr = (uint16_t)(vq->avail_seen - vq->avail.idx);
+	if (via_unlikely(nr > ring->size))
+		return via_vq_break(vq, ring, VIA_BROKEN_AVAIL_INDEX);
+	return nr != 0;
+}
+
+/* Walks the entries of an indirect table by their 'next' fields. Returns as chain_add(). */
+static via_always_inline int split_walk_table(struct via_walk *w, const struct via_ring *ring,
+					      const struct via_desc *indirect)
+{
+	struct via_table table;
+	struct via_desc desc;
+	uint32_t i = 0;
+	int ret = chain_open_table(w, ring, indirect, &table);
+
+	if (via_unlikely(ret))
+		return ret;
+	do {
+		uint64_t addr, tail;
+
+		if (via_unlikely(i >= table.n))
+			return VIA_BROKEN_NEXT;
+		if (via_unlikely(w->budget-- == 0))
+			return VIA_BROKEN_LOOP;
+		if (via_unlikely(!chain_table_entry(w, &table, i, &addr, &tail)))
+			return VIA_BROKEN_ADDRESS;
+		desc = chain_split_desc(addr, tail);
+		if (via_unlikely(desc.flags & VIA_DESC_INDIRECT)) /* nested: VX-15 */
+			return VIA_BROKEN_INDIRECT;
+		ret = chain_add(w, desc.addr, desc.len, desc.flags & VIA_DESC_WRITE);
+		if (via_unlikely(ret))
+			return ret;
+		i = desc.link;
+	} while (desc.flags & VIA_DESC_NEXT);
+	return 0;
+}
+
+/* Walks the chain that begins at 'head'; its last descriptor may be an indirect one (VQ-S-03). */
+static via_always_inline int split_walk(struct via_walk *w, const struct via_ring *ring,
+					uint16_t head)
+{
+	uint16_t i = head;
+	struct via_desc desc;
+
+	for (;;) {
+		const struct via_desc_words *words;
+		int ret;
+
+		if (via_unlikely(i >= ring->size))
+			return i == head ? VIA_BROKEN_HEAD : VIA_BROKEN_NEXT;
+		/* Masked once more for the CPU that guessed the comparison's outcome (Spectre v1). */
+		words = &ring->split.desc[i & split_mask(ring)];
+		desc = chain_split_desc(via_le64_load(&words->addr), via_le64_load(&words->tail));
+		if (via_unlikely(desc.flags & VIA_DESC_INDIRECT))
+			return split_walk_table(w, ring, &desc);
+		if (via_unlikely(w->budget-- == 0))
+			return VIA_BROKEN_LOOP;
+		ret = chain_add(w, desc.addr, desc.len, desc.flags & VIA_DESC_WRITE);
+		if (via_unlikely(ret))
+			return ret;
+		if (!(desc.flags & VIA_DESC_NEXT))
+			return 0;
+		i = desc.link;
+	}
+}
+
+static via_always_inline int split_pop(struct via_vq *vq, const struct via_ring *ring,
+				       struct via_chain *chain, struct via_seg *seg,
+				       uint32_t max_segs)
+{
+	struct via_walk w = chain_begin(vq, ring, seg, max_segs);
+	uint16_t head;
+	int ret;
+
+	if (vq->avail_seen == vq->avail.idx) {
+		ret = split_look(vq, ring);
+		if (ret <= 0)
+			return ret;
+	}
+	head = via_le16_load(&ring->split.avail->ring[vq->avail.idx & split_mask(ring)]);
+	ret = split_walk(&w, ring, head);
+	if (via_unlikely(ret))
+		return ret < 0 ? ret : via_vq_break(vq, ring, (enum via_broken)ret);
+	vq->avail.idx++;
+	chain_end(chain, &w, head, 1);
+	return 1;
+}
+
+/* Fetches the descriptors of the next heads; without work in sight it looks for some first. */
+static via_always_inline void split_prefetch(struct via_vq *vq, const struct via_ring *ring,
+					     uint32_t n)
+{
+	const uint16_t mask = split_mask(ring);
+	uint16_t i = vq->avail.idx;
+	uint16_t nr;
+
+	if (vq->avail_seen == i && split_look(vq, ring) <= 0)
+		return;
+	nr = (uint16_t)via_min_u(n, (uint16_t)(vq->avail_seen - i));
+	for (; nr > 0; nr--, i++) {
+		uint16_t head = via_le16_load(&ring->split.avail->ring[i & mask]);
+
+		__builtin_prefetch(&ring->split.desc[head & mask]);
+	}
+}
+
+/* Writes the used element of 'n' chains, the last of which is 'id', at the slot of the first (§4). */
+static via_always_inline void split_push(struct via_vq *vq, const struct via_ring *ring,
+					 uint16_t id, uint32_t len, uint32_t n)
+{
+	uint16_t idx = (uint16_t)(vq->used.idx + vq->pushed);
+	struct via_split_used_elem *elem = &ring->split.used->ring[idx & split_mask(ring)];
+
+	via_le32_store(&elem->id, id);
+	via_le32_store(&elem->len, len);
+	vq->pushed += n;
+}
+
+static via_always_inline void split_publish(struct via_vq *vq, const struct via_ring *ring)
+{
+	if (vq->pushed == 0)
+		return;
+	vq->used.idx = (uint16_t)(vq->used.idx + vq->pushed);
+	vq->unsignalled += vq->pushed;
+	vq->pushed = 0;
+	/* Pairs with the driver's acquire of the index, B4: elements and payload come before. */
+	via_le16_store_release(&ring->split.used->idx, vq->used.idx);
+}
+
+/* All available chains have been used: the moment of the legacy NOTIFY_ON_EMPTY. */
+static inline bool split_is_empty(const struct via_vq *vq, const struct via_ring *ring)
+{
+	return via_le16_load(&ring->split.avail->idx) == vq->used.idx;
+}
+
+/* The caller's full barrier came before. 'n' elements were published since the last decision. */
+static via_always_inline bool split_wants_call(struct via_vq *vq, const struct via_ring *ring,
+					       uint32_t n)
+{
+	if (via_unlikely(via_has(ring->features, VIRTIO_F_NOTIFY_ON_EMPTY)) &&
+	    split_is_empty(vq, ring))
+		return true;
+	if (!ring->event_idx)
+		return !(via_le16_load(&ring->split.avail->flags) & VIA_SPLIT_NO_NOTIFY);
+	return !vq->signalled_valid ||
+	       notify_split_wants(via_le16_load(split_used_event(ring)), vq->used.idx, n);
+}
+
+static via_always_inline void split_ask(struct via_vq *vq, const struct via_ring *ring)
+{
+	if (ring->event_idx)
+		via_le16_store(split_avail_event(ring), vq->avail.idx);
+	else
+		via_le16_store(&ring->split.used->flags, 0);
+}
+
+/* With EVENT_IDX the index left behind suppresses: one needless kick in 65,536 (§5). */
+static via_always_inline void split_unask(const struct via_ring *ring)
+{
+	if (!ring->event_idx)
+		via_le16_store(&ring->split.used->flags, VIA_SPLIT_NO_NOTIFY);
+}
+
+#endif
