@@ -2,10 +2,12 @@
 /*
  * lib/port: everything that can be plugged into the switch, behind one interface.
  *
- *   port.h         the interface        port.c       what all types share: statistics, events
+ *   port.h         the interface        port.c       what all types share: table, counters, closing
+ *   options.c      a type's own keys    opener.c     paths, names and privileges, by ourselves
  *   vhost_user.c   a VM or container    tap.c        the kernel's stack
  *   virtio_user.c  we are the driver    sink.c       counts and drops
  *   gen.c          generates traffic and checks what comes back
+ *   types.h        the types, for the table
  *
  * May use everything in lib/. Operations are named from the switch: *ingress* is what a port lends
  * to the switch, *egress* what the switch hands to the port.
@@ -41,12 +43,12 @@ struct via_port;
  */
 struct via_opener {
 	/* A listening UNIX stream socket; removes a stale one that nobody answers on, never a live one.
-	 * uid, gid, mode: (uint32_t)-1 leaves them. */
+	 * uid, gid: (uint32_t)-1 leaves them; mode: (uint32_t)-1 gives 0600. */
 	int (*listen_unix)(void *user, const char *path, uint32_t uid, uint32_t gid, uint32_t mode,
 			   struct via_error *err);
 	/* A connected UNIX stream socket; -ECONNREFUSED or -ENOENT if nobody listens (yet). */
 	int (*connect_unix)(void *user, const char *path, struct via_error *err);
-	/* Removes a socket that listen_unix() made. */
+	/* Removes a socket that listen_unix() made and whose descriptor is closed by now. */
 	void (*unlink_unix)(void *user, const char *path);
 	/* One queue of a TAP: IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, multi-queue if 'queues' > 1; 'ifname'
 	 * (IFNAMSIZ, in and out) may hold a %d pattern. Called once a queue. */
@@ -165,6 +167,11 @@ struct via_port {
 	struct via_queue_stats
 		*transmit; /* nr_queues: what the switch sent. Writer: the lock holder */
 	struct via_port_config config; /* its callbacks, loop and opener; 'options' is NULL */
+	struct {
+		void (*destroy)(struct via_port *port);
+		void (*closed)(void *user);
+		void *user;
+	} closing; /* of via_port_close_later() */
 };
 
 /* All types that this build has, ending with NULL. */
@@ -173,18 +180,41 @@ const struct via_port_ops *via_port_type(const char *type); /* NULL if there is 
 
 /* ---- for port types (port.c) ---- */
 
-/* Fills the head and allocates the counters. Returns 0 or -ENOMEM. */
+/* Fills the head and allocates the counters. Returns 0, -EINVAL for a bad name, or -ENOMEM. */
 int via_port_init(struct via_port *port, const struct via_port_ops *ops,
 		  const struct via_port_config *config, uint16_t nr_queues, struct via_error *err);
 void via_port_fini(struct via_port *port);
+
+/* Calls 'destroy(port)', then 'closed(user)', once no worker can be in the port any more: how
+ * ops->close() ends. Thread: control. */
+void via_port_close_later(struct via_port *port, void (*destroy)(struct via_port *port),
+			  void (*closed)(void *user), void *user);
+
+/* The opener of a configuration: its own, or the direct one. */
+const struct via_opener *via_port_opener(const struct via_port_config *config);
+
+/* Sets 'link' and tells the owner when that is news. Thread: control. */
+void via_port_set_link(struct via_port *port, bool link);
+
+/* ---- options (options.c) ---- */
+
 /* The value of an option, or 'fallback'. Values were validated against the type's keys before. */
 const char *via_port_option(const struct via_port_config *config, const char *key,
 			    const char *fallback);
 uint64_t via_port_option_uint(const struct via_port_config *config, const char *key,
 			      uint64_t fallback);
-/* Checks options against the type's keys: unknown, missing, impossible. One sentence in 'err' that
- * names the key and what would be right. */
+uint32_t via_port_option_octal(const struct via_port_config *config, const char *key,
+			       uint32_t fallback);
+bool via_port_option_on(const struct via_port_config *config, const char *key, bool fallback);
+/* Returns false, with 'mac' untouched, if there is none. */
+bool via_port_option_mac(const struct via_port_config *config, const char *key, uint8_t mac[6]);
+
+/* Checks options against the type's keys: unknown, missing, given twice, impossible. Returns 0 or
+ * -EINVAL with one sentence in 'err' that names the key and what would be right. */
 int via_port_check_options(const struct via_port_ops *ops, const struct via_port_option *options,
 			   struct via_error *err);
+
+/* Whether 'word' is one of 'choices', which '|' separates. */
+bool via_port_is_choice(const char *word, size_t len, const char *choices);
 
 #endif

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The port types, one row each: declared here, listed in port.c. */
+#ifndef VIA_PORT_TYPES_H
+#define VIA_PORT_TYPES_H
+
+#include "port/port.h"
+
+extern const struct via_port_ops port_sink_ops; /* sink.c */
+
+#endif
