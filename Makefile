@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # A thin layer over meson; see CONTRIBUTING.md.
 BUILD ?= build
+GUESTS = uml qemu tap
+LAB = tests/lab
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -8,4 +10,23 @@ all: $(BUILD)/build.ninja
 $(BUILD)/build.ninja:
 	@meson setup $(BUILD) --prefix=/usr/local >/dev/null
 
-.PHONY: all
+install: all
+	@meson install -C $(BUILD)
+
+# Two guests talk through viaductd. Installs what is missing (as root) and builds first.
+demo demo-qemu:
+	@$(LAB)/require demo
+	@$(MAKE) --no-print-directory all
+	@VIADUCT_BUILD=$(abspath $(BUILD)) $(LAB)/demo $(if $(findstring qemu,$@),--qemu)
+
+# Every test, in under 20 minutes on 2 CPUs. Installs what is missing (as root).
+check:
+	@$(LAB)/require check
+	@tests/check
+
+# The longer suites: all combinations of guests, all ring paths of testpmd, everything killed 20 times.
+check-guests check-testpmd check-kill check-idle: check-%: all
+	@$(LAB)/require check
+	@VIADUCT_BUILD=$(abspath $(BUILD)) tests/system/run --thorough $(if $(filter guests,$*),$(GUESTS),$*)
+
+.PHONY: all install demo demo-qemu check check-guests check-testpmd check-kill check-idle

@@ -3,11 +3,21 @@
 
 import ctypes
 import os
+import pwd
 import signal
 import subprocess
 import time
 
 from .cache import LabError
+
+
+def unprivileged_uid():
+    """A user for what needs no privileges, if we are root: one that this machine does not know, of
+    the range that systemd takes for such. None: we are an unprivileged user already."""
+    if os.geteuid() != 0:
+        return None
+    known = {entry.pw_uid for entry in pwd.getpwall()}
+    return next(uid for uid in range(61184, 65520) if uid not in known)
 
 
 class Program:

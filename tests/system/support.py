@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the system tests share."""
+
+import itertools
+import json
+import os
+import re
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from lab.process import unprivileged_uid                # noqa: E402
+from lab.viaductd import Viaductd, build_folder         # noqa: E402, F401
+
+XFER = os.path.join(build_folder(), "tests/lab/xfer")
+USER = unprivileged_uid()
+MEBIBYTE = 1 << 20
+
+
+def thorough(test):
+    """A test of the longer suites (make check-SUITE), not of make check."""
+    test.thorough = True
+    return test
+
+
+def needs_root(test):
+    return unittest.skipUnless(os.geteuid() == 0, "needs root, for a network namespace")(test)
+
+
+def each(cases, quick):
+    """Makes a test of each case: a decorator for method(self, case). 'cases' is {name: case}; those
+    not in 'quick' are thorough."""
+    def decorate(method):
+        method.cases, method.quick = cases, quick
+        return method
+    return decorate
+
+
+class SystemTest(unittest.TestCase):
+    """Ends what a test has started, in reverse order, and shows logs when it failed."""
+
+    def __init_subclass__(cls):
+        for name, method in list(vars(cls).items()):
+            if hasattr(method, "cases"):
+                delattr(cls, name)
+                for title, case in method.cases.items():
+                    cls._add(name + "_" + re.sub(r"\W+", "_", title), method, case,
+                             title in method.quick)
+
+    @classmethod
+    def _add(cls, name, method, case, quick):
+        def test(self):
+            method(self, case)
+        for mark in ("__unittest_skip__", "__unittest_skip_why__"):
+            if hasattr(method, mark):
+                setattr(test, mark, getattr(method, mark))
+        setattr(cls, name, test if quick else thorough(test))
+
+    def switch(self, ports, **more):
+        """Starts a viaductd for the test. It must end cleanly, and sanitizers have said nothing."""
+        daemon = self.enterContext(Viaductd(ports, **more))
+        self.addCleanup(self._check_end, daemon)
+        return daemon
+
+    def _check_end(self, daemon):
+        self.assertEqual(daemon.stop(), 0, "viaductd's end:\n" + daemon.log())
+        self.assertNotRegex(daemon.log(), "Sanitizer|runtime error:")
+
+    def enterContext(self, context):         # unittest has it since Python 3.11
+        value = type(context).__enter__(context)
+        self.addCleanup(type(context).__exit__, context, None, None, None)
+        return value
+
+    # ------------------------------------------------- what two ends must do
+
+    def assert_talk(self, a, b, addresses=("10.9.0.1", "10.9.0.2"), mtu=1500, uso=False):
+        """Ping, TCP and UDP between two ends that run scripts, and payload that arrives as it left."""
+        for source, target in ((addresses[0], addresses[1]), (addresses[1], addresses[0])):
+            end = a if source == addresses[0] else b
+            self.assert_ping(end, target, 56)
+            self.assert_ping(end, target, mtu - (48 if ":" in target else 28))
+        self.assert_payload(a, b, addresses[1], uso)
+        self.assert_payload(b, a, addresses[0], uso)
+        self.assert_tcp(a, b, addresses[1])
+
+    def assert_ping(self, end, target, size):
+        said = end.run("busybox ping -c 3 -W 5 -s %d %s" % (size, target)).out
+        self.assertIn(" 0% packet loss", said)
+
+    def assert_payload(self, sender, receiver, target, uso=False):
+        total = 4 * MEBIBYTE
+        job = receiver.spawn("xfer recv tcp 7001")
+        sender.run("xfer send tcp %s 7001 %d" % (target, total))
+        self.assertEqual(job.wait().out.strip(), str(total))
+        # Datagrams that fit a frame, that are fragmented, and that are cut by the sender's offload.
+        for words in ("400 1400", "100 6000") + (("50 12000 1200",) if uso else ()):
+            job = receiver.spawn("xfer recv udp 7002")
+            sender.run("xfer send udp %s 7002 %s" % (target, words))
+            came, sent = map(int, re.match(r"(\d+) of (\d+), 0 wrong", job.wait().out).groups())
+            self.assertGreater(came, sent * 0.9, "UDP datagrams of %s" % words)
+
+    def assert_tcp(self, a, b, target):
+        """iperf3 both ways: it must flow, at whatever speed."""
+        server = b.spawn("iperf3 -s -1; iperf3 -s -1")
+        rates = []
+        for words in ("", "-R"):
+            said = a.run("for i in 1 2 3 4 5 6 7 8 9; do iperf3 -J -c %s -t 1 %s >/mnt/j && break; "
+                         "sleep 0.2; done; cat /mnt/j" % (target, words)).out
+            end = json.loads(said)["end"]
+            rates.append(end["sum_received"]["bits_per_second"] / 1e6)
+        server.wait()
+        self.note("TCP %.0f and %.0f Mbit/s" % tuple(rates))
+        self.assertGreater(min(rates), 8, "TCP stalls: %s Mbit/s" % rates)
+
+    def note(self, text):
+        """Shown beside the test's name."""
+        self.notes = [*getattr(self, "notes", []), text]
+
+
+def pairwise(factors):
+    """Rows (dicts) in which any two values of any two factors meet at least once: greedily, always the
+    row that adds the most new meetings."""
+    names = list(factors)
+
+    def meetings(row):
+        return set(itertools.combinations(row.items(), 2))
+
+    missing = set()
+    for one, two in itertools.combinations(names, 2):
+        missing |= {((one, x), (two, y)) for x in factors[one] for y in factors[two]}
+    rows = []
+    while missing:
+        (one, x), (two, y) = min(missing, key=repr)
+        row = {one: x, two: y}
+        for name in names:
+            if name not in row:
+                row[name] = max(factors[name], key=lambda value: len(
+                    _meets({**row, name: value}, names) & missing))
+        row = {name: row[name] for name in names}
+        missing -= meetings(row)
+        rows.append(row)
+    return rows
+
+
+def _meets(row, names):
+    return set(itertools.combinations(((n, row[n]) for n in names if n in row), 2))
+
+
+def row_name(row):
+    return " ".join("%s=%s" % item for item in row.items())

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A guest, the switch, a TAP, and this machine's own TCP stack in a network namespace."""
+
+import os
+import shlex
+
+from support import XFER, SystemTest, each, needs_root
+from uml_test import port
+
+from lab.guest import Result, UmlGuest
+from lab.netns import Namespace
+
+CASES = {"guest_%s_host_%s" % (guest, host): (guest, host)
+         for guest in ("offloads", "plain") for host in ("offloads", "plain")}
+
+
+class Host:
+    """The namespace with a guest's manners: run() and spawn()."""
+
+    def __init__(self, namespace, folder):
+        self.namespace = namespace
+        self.prefix = "PATH=%s:$PATH; cd %s; mkdir -p mnt; " % (
+            shlex.quote(os.path.dirname(XFER)), shlex.quote(folder))
+
+    def run(self, script):
+        return self.spawn(script).wait()
+
+    def spawn(self, script):
+        process = self.namespace.spawn(self.prefix + script.replace("/mnt/", "mnt/"))
+
+        class Job:
+            @staticmethod
+            def wait(timeout=60):
+                out = process.communicate(timeout=timeout)[0]
+                assert process.returncode == 0, "%r: %s" % (script, out)
+                return Result(process.returncode, out, "")
+        return Job
+
+
+@needs_root
+class Tap(SystemTest):
+    def ends(self, guest, host, queues=1):
+        namespace = self.enterContext(Namespace())
+        daemon = self.switch([port("vm1", guest, 1500, True),
+                              {"name": "host", "type": "tap", "ifname": "tap0",
+                               **({"queue_pairs": queues} if queues > 1 else {})}],
+                             netns=namespace)
+        namespace.run("ip link set tap0 up; ip addr add 10.9.0.2/24 dev tap0; "
+                      "ip addr add fd09::2/64 dev tap0 nodad")
+        if host == "plain":
+            namespace.run("ethtool -K tap0 tx off sg off tso off gso off gro off")
+        vm = self.enterContext(UmlGuest([daemon.socket("vm1")], programs=[XFER]))
+        vm.address("10.9.0.1/24", "fd09::1/64")
+        return vm, Host(namespace, daemon.folder)
+
+    @each(CASES, set(CASES))
+    def test_talk(self, case):
+        vm, host = self.ends(*case)
+        self.assert_talk(vm, host)
+        self.assert_talk(vm, host, addresses=("fd09::1", "fd09::2"))
