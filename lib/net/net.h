@@ -162,7 +162,6 @@ uint32_t via_gso_next(struct via_gso_iter *iter, struct via_view *views, uint32_
 /* What an ingress burst keeps until it is released; opaque to its holder, who zeroes it once. */
 struct via_lent {
 	const struct via_ring *ring; /* of this burst: valid until the worker is quiescent */
-	const struct via_burst *burst;
 	struct via_queue_stats *stats;
 	struct via_ring_pos begin; /* where the first chain was taken */
 	uint16_t n;                /* chains taken */
@@ -170,6 +169,7 @@ struct via_lent {
 	uint64_t dropped;          /* mask of those that are not */
 	struct {
 		uint16_t id, nr_slots;
+		uint32_t len; /* of the frame; 0 if it is none */
 	} chain[VIA_VQ_BURST];
 	uint8_t why[VIA_VQ_BURST]; /* enum via_drop of those that are not */
 };

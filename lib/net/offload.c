@@ -59,16 +59,19 @@ uint32_t via_view_gso_needs(const struct via_view *view)
 	}
 }
 
-/* Tagged frames carry an MTU's worth behind their tag (VN-03; 802.1Q adds four bytes). */
+/* Tagged frames carry an MTU's worth behind their tags (VN-03, 802.1Q). */
 static bool is_over_mtu(const struct via_view *view, uint32_t mtu)
 {
 	uint32_t room = mtu + VIA_ETH_SIZE;
 
-	if (view->len <= room)
-		return false;
-	if (view->snapshot_len >= VIA_ETH_SIZE + VIA_TAG_SIZE &&
-	    via_get_be16(view->snapshot + 12) == VIA_ETHERTYPE_TAG)
+	for (uint32_t at = 12; at <= 16 && view->len > room && at + 2 <= view->snapshot_len;
+	     at += 4) {
+		uint16_t type = via_get_be16(view->snapshot + at);
+
+		if (type != VIA_ETHERTYPE_TAG && type != VIA_ETHERTYPE_QINQ)
+			break;
 		room += VIA_TAG_SIZE;
+	}
 	return view->len > room;
 }
 
