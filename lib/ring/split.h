@@ -33,14 +33,14 @@ static via_always_inline uint16_t split_mask(const struct via_ring *ring)
  * errno of the broken queue. */
 static via_always_inline int split_look(struct via_vq *vq, const struct via_ring *ring)
 {
-	uint16_t nr;
-
 	/* Pairs with the driver's release of the index, B1: the ring entries and descriptors that it
 	 * covers are visible after this. */
-	vq->avail_seen = via_le16_load_acquire(&ring->split.avail->idx);
-	nr = (uint16_t)(vq->avail_seen - vq->avail.idx);
-	if (via_unlikely(nr > ring->size))
+	uint16_t seen = via_le16_load_acquire(&ring->split.avail->idx);
+	uint16_t nr = (uint16_t)(seen - vq->avail.idx);
+
+	if (via_unlikely(nr > ring->size)) /* VX-01; not kept, so that nobody goes on with it */
 		return via_vq_break(vq, ring, VIA_BROKEN_AVAIL_INDEX);
+	vq->avail_seen = seen;
 	return nr != 0;
 }
 
