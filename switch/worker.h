@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Worker threads and the ingress queues that they serve. worker.c has the theory of operation.
+ */
+#ifndef SW_WORKER_H
+#define SW_WORKER_H
+
+#include <sys/types.h>
+
+#include "switch/core.h"
+#include "switch/forward.h"
+
+/* Queues of the whole switch: each worker has places for all. */
+#define SW_MAX_QUEUES 65536
+
+#define SW_NOT_POLLED UINT32_MAX
+
+/* An ingress queue of a port. Made by control, freed by the worker that has it. */
+struct sw_queue {
+	/* constant */
+	const struct via_port_ops *ops;
+	struct via_port *port;
+
+	via_cache_aligned _Atomic(bool) dead; /* control: nobody may use 'port' any more */
+
+	/* the worker that has it */
+	struct sw_source source;
+	uint64_t worked_us; /* when it last had work */
+	uint64_t retry_us;  /* not looked at before: what it had could not be delivered */
+	int fd;             /* VIA_FD_… or a duplicate of the port's, in this worker's epoll */
+	uint32_t slot;      /* of the epoll's data; valid with fd >= 0 */
+	uint32_t polled_at; /* place in the polling set, or SW_NOT_POLLED */
+	bool armed;         /* wake-ups were asked for */
+	struct sw_worker *holder; /* itself; NULL on the way */
+	via_counter packets;
+
+	/* mail_lock */
+	struct sw_queue *next_mail;
+	bool mailed;    /* is in the mailbox of 'at' */
+	bool look;      /* 'new_fd' takes the place of 'fd', and the queue is polled */
+	bool restarted; /* what it gave back before is void */
+	bool announce;  /* send a RARP from 'mac' */
+	int new_fd;     /* VIA_FD_… or a duplicate, owned */
+	uint8_t mac[6];
+	struct sw_worker *at;   /* that has it, or gets it by its mailbox */
+	struct sw_worker *home; /* that should have it */
+
+	/* control */
+	struct sw_queue *next;   /* of all that the switch has */
+	uint64_t packets_before; /* at the last measurement */
+	uint32_t load;           /* thousandths of a core */
+};
+
+/* What an epoll event means. */
+struct sw_slot {
+	struct sw_queue *queue; /* NULL: free */
+	uint32_t generation;    /* of its use; events of an earlier one are stale */
+	uint32_t next_free;
+};
+
+struct sw_worker {
+	/* constant */
+	struct sw_core *core;
+	uint32_t index;
+	int cpu; /* -1: not pinned */
+	pthread_t thread;
+	bool running; /* 'thread' is */
+	int epoll_fd;
+	int mail_fd;        /* eventfd */
+	uint32_t relax_max; /* via_relax() that take about a microsecond */
+
+	/* worker */
+	struct sw_pass *pass;
+	struct sw_queue **polled; /* nr_polled of them */
+	struct sw_slot *slot;
+	uint32_t nr_slots, free_slot;
+	uint64_t now_us;    /* the turn's clock */
+	uint64_t looked_us; /* when epoll was last asked */
+	uint32_t relax;     /* via_relax() before the next turn */
+	bool stopping;
+
+	/* worker writes, any reads */
+	via_cache_aligned _Atomic(uint32_t) nr_polled;
+	_Atomic(uint32_t) nr_queues;
+	_Atomic(bool) asleep;
+	_Atomic(int) tid;
+	via_counter busy_us, packets, wakeups, sleeps;
+	uint64_t nudged_busy_us; /* worker: 'busy_us' when control was last nudged */
+
+	/* mail_lock */
+	via_cache_aligned struct sw_queue *mail;
+	bool stop;     /* end */
+	bool look_all; /* poll_us has changed */
+
+	/* control: for assign.c */
+	uint32_t assigned; /* queues */
+	uint32_t load;     /* thousandths of a core, when last measured */
+	uint64_t busy_before_us, packets_before, recent_packets;
+};
+
+/* Starts core->worker[index]. Returns 0, or a negative errno with the reason in 'err'. Ended by
+ * sw_workers_stop(), which also frees what start left half-built. Thread: control. */
+int sw_worker_start(struct sw_core *core, uint32_t index, int cpu, struct via_error *err);
+/* Ends all workers and waits for them; frees queues that are still in the mail. Thread: control. */
+void sw_workers_stop(struct sw_core *core);
+
+/* A queue that no worker has yet; NULL without memory. Thread: control. */
+struct sw_queue *sw_queue_create(struct via_port *port, uint16_t index, uint16_t q);
+
+/* All of these reach the worker by mail and never wait. Thread: control. */
+
+/* Gives a new queue to a worker, or moves one. */
+void sw_queue_give(struct sw_core *core, struct sw_queue *queue, struct sw_worker *to);
+/* Has the worker use what ingress_fd() says now, and look at the queue once. */
+void sw_queue_look(struct sw_core *core, struct sw_queue *queue);
+/* Sends an announcement of 'mac' as if it had come in by the queue. */
+void sw_queue_announce(struct sw_core *core, struct sw_queue *queue, const uint8_t mac[6]);
+/* Takes the queue away for good; it frees itself. After a grace period no worker is in its port. */
+void sw_queue_kill(struct sw_core *core, struct sw_queue *queue);
+/* Has all workers notice another poll_us. */
+void sw_workers_look(struct sw_core *core);
+
+/* ---- assign.c ---- */
+
+/* The worker that a new queue should go to. Thread: control. */
+struct sw_worker *sw_assign(struct sw_core *core);
+/* Gives the queue to a worker and keeps count. Thread: control. */
+void sw_queue_move(struct sw_core *core, struct sw_queue *queue, struct sw_worker *to);
+/* Begins to measure. Thread: control. */
+void sw_rebalance_begin(struct sw_core *core);
+/* Measures the 'elapsed_us' since the last call of the two and moves at most one queue. Returns whether any
+ * worker was busy at all. Thread: control. */
+bool sw_rebalance(struct sw_core *core, uint64_t elapsed_us);
+
+#endif

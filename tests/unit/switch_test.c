@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Tests of switch/switch.c and worker.c: ports that come and go, workers that poll, rest and sleep. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+
+#include <cmocka.h>
+
+#include "fake_port.h"
+#include "switch/switch.h"
+
+#define PATIENCE_MS 5000
+
+static struct via_loop *loop;
+static struct sw_switch *sw;
+
+static void start(uint32_t nr_workers, uint32_t poll_us)
+{
+	struct sw_config config = { .nr_workers = nr_workers, .poll_us = poll_us };
+
+	assert_int_equal(via_loop_create(&loop, NULL), 0);
+	config.loop = loop;
+	assert_int_equal(sw_create(&sw, &config, NULL), 0);
+}
+
+static int add_with(const char *name, const char *queues, struct sw_port_config config)
+{
+	const struct via_port_option options[] = { { "queues", queues }, { NULL, NULL } };
+	const struct via_port_config port = { .name = name, .options = options };
+
+	return sw_port_add(sw, &fake_ops, &port, &config, NULL);
+}
+
+static struct fake_port *add(const char *name)
+{
+	const int index = add_with(name, "1", (struct sw_port_config){ 0 });
+
+	assert_true(index >= 0);
+	return fake(sw_port(sw, (uint32_t)index));
+}
+
+static void set_true(void *user)
+{
+	*(bool *)user = true;
+}
+
+static void del(uint32_t index)
+{
+	bool gone = false;
+
+	assert_int_equal(sw_port_del(sw, index, set_true, &gone, NULL), 0);
+	for (int i = 0; i < PATIENCE_MS / 10 && !gone; i++)
+		via_loop_turn(loop, 10);
+	assert_true(gone);
+}
+
+static void end(void)
+{
+	for (uint32_t i = 0; i < 64; i++) {
+		if (sw_port(sw, i))
+			del(i);
+	}
+	sw_free(sw);
+	via_loop_free(loop);
+}
+
+/* A frame from station 'from' to station 'to' (0: broadcast). */
+static void give(struct fake_port *f, uint32_t q, uint8_t from, uint8_t to, uint32_t number)
+{
+	uint8_t frame[60] = { 2, 0, 0, 0, 0, to, 2, 0, 0, 0, 0, from, 0x08, 0 };
+
+	if (to == 0)
+		memset(frame, 0xff, 6);
+	while (!fake_give(f, q, frame, sizeof(frame), number))
+		usleep(100);
+}
+
+/* Waits for the next frame at 'f'. */
+static struct fake_frame take(struct fake_port *f)
+{
+	struct fake_frame frame = { 0 };
+
+	for (int i = 0; i < PATIENCE_MS * 10; i++) {
+		if (fake_take(f, &frame))
+			return frame;
+		usleep(100);
+	}
+	fail_msg("no frame came");
+	return frame;
+}
+
+static void wait_asleep(uint32_t worker)
+{
+	struct sw_worker_info info;
+
+	for (int i = 0; i < PATIENCE_MS; i++) {
+		sw_worker_info(sw, worker, &info);
+		if (info.asleep && info.polled == 0)
+			return;
+		usleep(1000);
+	}
+	fail_msg("worker does not sleep");
+}
+
+static void frames_cross_and_addresses_are_learned(void **state)
+{
+	(void)state;
+	start(1, 50);
+	struct fake_port *a = add("a"), *b = add("b"), *c = add("c");
+
+	give(a, 0, 1, 0, 100);
+	assert_int_equal(take(b).number, 100);
+	assert_int_equal(take(c).number, 100);
+	give(b, 0, 2, 1, 101);
+	assert_int_equal(take(a).number, 101);
+	give(a, 0, 1, 2, 102);
+	assert_int_equal(take(b).number, 102);
+	assert_int_equal(fake_nr_out(c), 0);
+	end();
+}
+
+static void a_quiet_queue_rests_and_its_worker_sleeps(void **state)
+{
+	(void)state;
+	for (int poll_us = 0; poll_us <= 100; poll_us += 100) {
+		start(1, (uint32_t)poll_us);
+		struct fake_port *a = add("a"), *b = add("b");
+
+		wait_asleep(0);
+		assert_true(a->armed[0]);
+		give(a, 0, 1, 0, 1);
+		assert_int_equal(take(b).number, 1);
+		wait_asleep(0);
+		give(a, 0, 1, 0, 2);
+		assert_int_equal(take(b).number, 2);
+		end();
+	}
+}
+
+static void idle_means_no_wake_up_and_no_cpu(void **state)
+{
+	struct rusage before, after;
+	struct sw_worker_info info, info_after;
+
+	(void)state;
+	start(2, 50);
+	add("a");
+	add("b");
+	add("c");
+	wait_asleep(0);
+	wait_asleep(1);
+	via_loop_turn(loop, 0);
+	sw_worker_info(sw, 0, &info);
+	getrusage(RUSAGE_SELF, &before);
+	usleep(300000);
+	getrusage(RUSAGE_SELF, &after);
+	sw_worker_info(sw, 0, &info_after);
+	/* our own usleep() is one */
+	assert_in_range(after.ru_nvcsw - before.ru_nvcsw, 0, 2);
+	assert_int_equal(info.wakeups, info_after.wakeups);
+	assert_int_equal(info.sleeps, info_after.sleeps);
+	end();
+}
+
+static void no_wake_up_is_lost_however_work_and_sleep_meet(void **state)
+{
+	(void)state;
+	for (int poll_us = 0; poll_us <= 20; poll_us += 20) {
+		start(1, (uint32_t)poll_us);
+		struct fake_port *a = add("a"), *b = add("b");
+
+		for (uint32_t i = 0; i < 3000; i++) {
+			give(a, 0, 1, 0, i);
+			assert_int_equal(take(b).number, i);
+			for (uint32_t spin = (i * 7) % 300; spin > 0; spin--)
+				via_relax();
+		}
+		end();
+	}
+}
+
+static void a_queue_that_does_not_run_is_left_alone(void **state)
+{
+	struct sw_worker_info info;
+
+	(void)state;
+	start(1, 0);
+	struct fake_port *a = add("a"), *b = add("b");
+
+	wait_asleep(0);
+	a->says_fd[0] = VIA_FD_NONE;
+	a->port.config.queue_changed(a->port.config.user, &a->port, 0);
+	wait_asleep(0);
+	usleep(20000);
+	fake_notify(a, 0); /* the old descriptor means nothing now */
+	give(a, 0, 1, 0, 1);
+	usleep(20000);
+	assert_int_equal(fake_nr_out(b), 0);
+
+	a->says_fd[0] = VIA_FD_POLL;
+	a->port.config.queue_changed(a->port.config.user, &a->port, 0);
+	assert_int_equal(take(b).number, 1);
+	usleep(20000);
+	sw_worker_info(sw, 0, &info);
+	assert_int_equal(info.polled, 1);
+	assert_false(info.asleep);
+	end();
+}
+
+static void a_replaced_descriptor_is_used_and_the_old_one_is_not(void **state)
+{
+	(void)state;
+	start(1, 0);
+	struct fake_port *a = add("a"), *b = add("b");
+	int old;
+
+	wait_asleep(0);
+	old = dup(a->fd[0]); /* as a peer that keeps it open */
+	close(a->fd[0]);
+	a->fd[0] = a->says_fd[0] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	a->port.config.queue_changed(a->port.config.user, &a->port, 0);
+	wait_asleep(0);
+	give(a, 0, 1, 0, 1);
+	assert_int_equal(take(b).number, 1);
+	assert_int_equal(eventfd_write(old, 1), 0);
+	close(old);
+	wait_asleep(0);
+	end();
+}
+
+static void poll_us_changes_while_workers_sleep(void **state)
+{
+	struct sw_worker_info info;
+
+	(void)state;
+	start(1, 0);
+	add("a");
+	add("b");
+	wait_asleep(0);
+	sw_set_poll_us(sw, SW_POLL_ALWAYS);
+	usleep(50000);
+	sw_worker_info(sw, 0, &info);
+	assert_int_equal(info.polled, 2);
+	sw_set_poll_us(sw, 10);
+	wait_asleep(0);
+	end();
+}
+
+static void a_deleted_port_is_forgotten_and_its_index_used_again(void **state)
+{
+	(void)state;
+	start(2, 50);
+	struct fake_port *a = add("a"), *b = add("b");
+	const uint8_t mac[6] = { 2, 0, 0, 0, 0, 9 };
+
+	give(b, 0, 2, 0, 1);
+	assert_int_equal(take(a).number, 1);
+	assert_int_equal(sw_fdb_add(sw, mac, 0, 1, NULL), 0);
+	del(1);
+	assert_null(sw_port(sw, 1));
+	assert_int_equal(sw_fdb_flush(sw, -1), 0);
+	assert_int_equal(sw_fdb_del(sw, mac, 0, NULL), -ENOENT);
+	give(a, 0, 1, 2, 2); /* to nobody */
+	assert_int_equal(add_with("c", "1", (struct sw_port_config){ 0 }), 1);
+	give(a, 0, 1, 2, 3);
+	for (struct fake_frame f = take(fake(sw_port(sw, 1))); f.number != 3;)
+		f = take(fake(sw_port(sw, 1)));
+	assert_int_equal(sw_port_find(sw, "b"), -ENOENT);
+	assert_int_equal(sw_port_find(sw, "c"), 1);
+	end();
+}
+
+static void names_are_unique_and_vlans_possible(void **state)
+{
+	struct via_error err;
+	const struct via_port_config port = { .name = "a" };
+
+	(void)state;
+	start(1, 50);
+	add("a");
+	assert_int_equal(sw_port_add(sw, &fake_ops, &port, &(struct sw_port_config){ 0 }, &err),
+			 -EEXIST);
+	assert_int_equal(
+		sw_port_set(sw, 0, &(struct sw_port_config){ .vlan = { .vlan = 4095 } }, &err),
+		-EINVAL);
+	assert_int_equal(sw_port_set(sw, 1, &(struct sw_port_config){ 0 }, &err), -ENOENT);
+	end();
+}
+
+static void queues_are_spread_over_workers(void **state)
+{
+	int of[2] = { 0, 0 };
+
+	(void)state;
+	start(2, 50);
+	assert_int_equal(add_with("a", "4", (struct sw_port_config){ 0 }), 0);
+	for (uint32_t q = 0; q < 4; q++)
+		of[sw_queue_worker(sw, 0, q)]++;
+	assert_int_equal(of[0], 2);
+	assert_int_equal(of[1], 2);
+	assert_int_equal(sw_queue_worker(sw, 0, 4), -1);
+	end();
+}
+
+static void a_port_that_loses_its_link_is_forgotten(void **state)
+{
+	(void)state;
+	start(1, 50);
+	struct fake_port *a = add("a"), *b = add("b");
+
+	give(a, 0, 1, 0, 1);
+	take(b);
+	a->port.link = false;
+	a->port.config.link_changed(a->port.config.user, &a->port);
+	assert_int_equal(sw_fdb_flush(sw, 0), 0);
+	end();
+}
+
+static void an_announcement_is_flooded_and_learned(void **state)
+{
+	const uint8_t mac[6] = { 2, 0, 0, 0, 0, 7 };
+	struct fake_frame frame;
+
+	(void)state;
+	start(1, 50);
+	struct fake_port *a = add("a"), *b = add("b");
+
+	a->port.config.announce(a->port.config.user, &a->port, mac);
+	frame = take(b);
+	assert_int_equal(frame.len, 60);
+	assert_memory_equal(frame.bytes + 6, mac, 6);
+	assert_int_equal(frame.bytes[12], 0x80);
+	assert_int_equal(frame.bytes[13], 0x35);
+	assert_memory_equal(frame.bytes + 22, mac, 6);
+	assert_int_equal(sw_fdb_flush(sw, 0), 1);
+	end();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(frames_cross_and_addresses_are_learned),
+		cmocka_unit_test(a_quiet_queue_rests_and_its_worker_sleeps),
+		cmocka_unit_test(idle_means_no_wake_up_and_no_cpu),
+		cmocka_unit_test(no_wake_up_is_lost_however_work_and_sleep_meet),
+		cmocka_unit_test(a_queue_that_does_not_run_is_left_alone),
+		cmocka_unit_test(a_replaced_descriptor_is_used_and_the_old_one_is_not),
+		cmocka_unit_test(poll_us_changes_while_workers_sleep),
+		cmocka_unit_test(a_deleted_port_is_forgotten_and_its_index_used_again),
+		cmocka_unit_test(names_are_unique_and_vlans_possible),
+		cmocka_unit_test(queues_are_spread_over_workers),
+		cmocka_unit_test(a_port_that_loses_its_link_is_forgotten),
+		cmocka_unit_test(an_announcement_is_flooded_and_learned),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
