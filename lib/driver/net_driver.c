@@ -353,6 +353,13 @@ VIA_EXPORT bool via_driver_pair_runs(const struct via_driver *d, uint32_t pair)
 	return life_of_pair(d, pair) != NULL;
 }
 
+VIA_EXPORT uint32_t via_driver_pairs(const struct via_driver *d)
+{
+	const struct drv_life *life = life_of_pair(d, 0);
+
+	return life ? life->nr_pairs : 0;
+}
+
 VIA_EXPORT uint64_t via_driver_features(const struct via_driver *d)
 {
 	const struct drv_life *life = life_of(d);

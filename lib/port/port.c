@@ -11,6 +11,7 @@
 
 const struct via_port_ops *const via_port_types[] = {
 	&port_sink_ops,
+	&port_virtio_user_ops,
 	NULL,
 };
 
