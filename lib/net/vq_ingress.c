@@ -62,7 +62,9 @@ static via_always_inline uint32_t take(struct via_vq *vq, struct via_lent *lent,
 	vq_prefetch(vq, ring, max, format);
 	for (n = 0; n < max; n++) {
 		struct via_piece *piece = burst->piece + used;
-		struct via_chain chain;
+		struct via_chain chain = {
+			0
+		}; /* for a compiler that cannot know when it is filled */
 
 		if (vq_pop(vq, ring, &chain, (struct via_seg *)piece, VIA_BURST_PIECES - used,
 			   format) <= 0)
