@@ -39,5 +39,7 @@ class Namespace:
         return done.stdout
 
     def spawn(self, script):
+        """Starts a shell script in it, as a session of its own; its Popen."""
         return subprocess.Popen([*self.words, "sh", "-c", script], stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, text=True)
+                                stderr=subprocess.STDOUT, text=True,
+                                start_new_session=True)

@@ -9,6 +9,7 @@ import glob
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -101,9 +102,12 @@ class Viaductd:
                               stderr=subprocess.DEVNULL, timeout=10).returncode == 0
 
     def kill(self):
-        """SIGKILL to all of its processes, as when the machine's memory runs out."""
-        for pid in self.pids():
-            os.kill(pid, 9)
+        """SIGKILL to all of its processes. The first one is stopped before, lest it act on the end
+        of the others."""
+        pids = self.pids()
+        os.kill(pids[0], signal.SIGSTOP)
+        for pid in reversed(pids):
+            os.kill(pid, signal.SIGKILL)
         self.program.process.wait()
 
     def stop(self):
@@ -139,6 +143,14 @@ class Viaductd:
         """What 'viaduct -j WORDS' answers."""
         return json.loads(self.say("-j", *words))
 
+    def port(self, name):
+        """What the switch says about a port."""
+        return self.ctl("port", "show", name)
+
+    def workers(self):
+        """Thread ids of its workers."""
+        return [worker["tid"] for worker in self.ctl("status")["workers"]]
+
     # ------------------------------------------------------------- resources
 
     def pids(self):
@@ -169,16 +181,9 @@ class Viaductd:
                 ticks += sum(map(int, f.read().rpartition(")")[2].split()[11:13]))
         return ticks
 
-    def switches(self):
-        """Voluntary context switches of each thread, {(pid, tid): (name, count)}."""
-        found = {}
-        for pid in self.pids():
-            for tid in map(int, os.listdir("/proc/%d/task" % pid)):
-                with open("/proc/%d/task/%d/comm" % (pid, tid)) as f:
-                    name = f.read().strip()
-                found[pid, tid] = name, self._status("%d/task/%d" % (pid, tid),
-                                                     "voluntary_ctxt_switches")
-        return found
+    def switches(self, tid):
+        """Voluntary context switches of a thread."""
+        return self._status(tid, "voluntary_ctxt_switches")
 
     def held(self):
         """How many descriptors and mappings its processes hold."""

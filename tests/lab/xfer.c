@@ -24,12 +24,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CHUNK      65536
-#define RETRY_MS   20
-#define RETRIES    250 /* 5 s for the other end to be there */
-#define QUIET_S    3   /* a receiver of datagrams waits that long for the next */
-#define PACE_EVERY 16  /* datagrams, after which the sender rests: losing some is no news */
-#define PACE_NS    (2 * 1000 * 1000)
+#define CHUNK    65536
+#define RETRY_MS 20
+#define RETRIES  250   /* 5 s for the other end to be there */
+#define QUIET_S  3     /* a receiver of datagrams waits that long for the next */
+#define WINDOW   12000 /* bytes of datagrams under way: a ring of few slots must hold them */
 
 /* What must be at 'place' of a stream: the bytes of numbered pseudo-random words. */
 static void fill(uint8_t *out, size_t len, uint64_t place)
@@ -132,8 +131,8 @@ static int send_tcp(const char *address, const char *port, uint64_t total)
 	return 0;
 }
 
-/* What a datagram begins with. Count 0 asks whether the receiver is there; the last one says how many
- * there were. */
+/* What a datagram begins with. One with count 0 is echoed: so the sender knows that the receiver is
+ * there, and has taken all that was sent before. */
 struct head {
 	uint64_t number, count;
 };
@@ -148,7 +147,7 @@ static int recv_udp(const char *port)
 
 	if (fd < 0)
 		return fail("cannot bind");
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof(buffer));
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &quiet, sizeof(quiet));
 	quiet.tv_sec = QUIET_S;
 	do {
@@ -174,18 +173,21 @@ static int recv_udp(const char *port)
 	return wrong || !came;
 }
 
-/* Asks until the receiver answers. */
-static bool greet(int fd)
+/* Asks until the receiver answers to 'number'. */
+static bool greet(int fd, uint64_t number)
 {
 	struct timeval wait = { .tv_usec = RETRY_MS * 1000 };
-	struct head head = { 0 };
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
 	for (int i = 0; i < RETRIES; i++) {
-		if (send(fd, &head, sizeof(head), 0) < 0)
+		struct head head = { .number = number };
+
+		send(fd, &head, sizeof(head), 0);
+		while (recv(fd, &head, sizeof(head), 0) == sizeof(head))
+			if (head.number == number)
+				return true;
+		if (errno != EAGAIN) /* refused: nobody is there yet */
 			rest(RETRY_MS * 1000 * 1000);
-		else if (recv(fd, &head, sizeof(head), 0) == sizeof(head))
-			return true;
 	}
 	return false;
 }
@@ -195,10 +197,10 @@ static int send_udp(const char *address, const char *port, uint64_t count, size_
 	static uint8_t datagram[CHUNK];
 	int fd = connected_socket(SOCK_DGRAM, address, port);
 	size_t part = segment ? (size_t)segment : size;
-	uint64_t per_send = size / part;
+	uint64_t per_send = size / part, under_way = 0;
 	struct head head = { .count = count * per_send };
 
-	if (fd < 0 || !greet(fd))
+	if (fd < 0 || !greet(fd, 0))
 		return fail("nobody answers");
 	if (segment && setsockopt(fd, SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment)) < 0)
 		return fail("UDP_SEGMENT");
@@ -211,8 +213,12 @@ static int send_udp(const char *address, const char *port, uint64_t count, size_
 		}
 		if (send(fd, datagram, per_send * part, 0) < 0)
 			return fail("send");
-		if (i % PACE_EVERY == PACE_EVERY - 1)
-			rest(PACE_NS);
+		under_way += per_send * part;
+		if (under_way < WINDOW || head.number == head.count)
+			continue;
+		if (!greet(fd, head.number))
+			return fail("the receiver is gone");
+		under_way = 0;
 	}
 	return 0;
 }

@@ -102,16 +102,38 @@ class SystemTest(unittest.TestCase):
 
     def assert_tcp(self, a, b, target):
         """iperf3 both ways: it must flow, at whatever speed."""
-        server = b.spawn("iperf3 -s -1; iperf3 -s -1")
         rates = []
+        server = b.spawn("iperf3 -s")
         for words in ("", "-R"):
-            said = a.run("for i in 1 2 3 4 5 6 7 8 9; do iperf3 -J -c %s -t 1 %s >/mnt/j && break; "
-                         "sleep 0.2; done; cat /mnt/j" % (target, words)).out
+            said = a.run("for i in $(seq 50); do\n"
+                         "  iperf3 -J -c %s -t 1 %s >/mnt/iperf && break\n"
+                         "  sleep 0.2\ndone\ncat /mnt/iperf" % (target, words)).out
             end = json.loads(said)["end"]
+            self.assertIn("sum_received", end, said[-300:])
             rates.append(end["sum_received"]["bits_per_second"] / 1e6)
-        server.wait()
+        server.kill()
         self.note("TCP %.0f and %.0f Mbit/s" % tuple(rates))
         self.assertGreater(min(rates), 8, "TCP stalls: %s Mbit/s" % rates)
+
+    # ---------------------------------------------------- what a port counted
+
+    @staticmethod
+    def packets(daemon, name):
+        """How many packets the switch received from a port, and sent to it."""
+        port = daemon.port(name)
+        return port["receive"]["packets"], port["transmit"]["packets"]
+
+    @staticmethod
+    def drops(daemon, name):
+        """The reasons of what was dropped at a port, with their counts."""
+        port = daemon.port(name)
+        return {**port["receive"]["drops"], **port["transmit"]["drops"]}
+
+    @staticmethod
+    def queue_packets(daemon, name):
+        """The same as packets() for each queue."""
+        return [(queue["receive"]["packets"], queue["transmit"]["packets"])
+                for queue in daemon.port(name)["per_queue"]]
 
     def note(self, text):
         """Shown beside the test's name."""

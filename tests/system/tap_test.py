@@ -3,6 +3,7 @@
 
 import os
 import shlex
+import signal
 
 from support import XFER, SystemTest, each, needs_root
 from uml_test import port
@@ -19,22 +20,28 @@ class Host:
 
     def __init__(self, namespace, folder):
         self.namespace = namespace
-        self.prefix = "PATH=%s:$PATH; cd %s; mkdir -p mnt; " % (
+        self.prefix = "PATH=%s:$PATH; cd %s; mkdir -p mnt\n" % (
             shlex.quote(os.path.dirname(XFER)), shlex.quote(folder))
 
     def run(self, script):
         return self.spawn(script).wait()
 
     def spawn(self, script):
-        process = self.namespace.spawn(self.prefix + script.replace("/mnt/", "mnt/"))
+        return HostJob(self.namespace.spawn(self.prefix + script.replace("/mnt/", "mnt/")), script)
 
-        class Job:
-            @staticmethod
-            def wait(timeout=60):
-                out = process.communicate(timeout=timeout)[0]
-                assert process.returncode == 0, "%r: %s" % (script, out)
-                return Result(process.returncode, out, "")
-        return Job
+
+class HostJob:
+    def __init__(self, process, script):
+        self.process, self.script = process, script
+
+    def wait(self, timeout=60):
+        out = self.process.communicate(timeout=timeout)[0]
+        assert self.process.returncode == 0, "%r: %s" % (self.script, out)
+        return Result(self.process.returncode, out, "")
+
+    def kill(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.communicate()
 
 
 @needs_root
