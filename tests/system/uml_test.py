@@ -7,7 +7,8 @@ from lab.guest import UmlGuest
 
 # What a port takes away from a guest that shall have no offloads at all.
 NO_OFFLOADS = dict.fromkeys(["csum", "guest_csum", "host_tso4", "host_tso6", "guest_tso4",
-                             "guest_tso6", "host_uso", "guest_uso4", "guest_uso6"], False)
+                             "guest_tso6", "host_ecn", "guest_ecn", "host_uso",
+                             "guest_uso4", "guest_uso6"], False)
 
 FACTORS = {"one": ["plain", "offloads"], "two": ["offloads", "plain"], "mtu": [1500, 9000],
            "mergeable": [True, False]}
