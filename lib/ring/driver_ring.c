@@ -78,8 +78,7 @@ int via_drv_recall(struct via_drv_ring *drv, void **token)
 	return 0;
 }
 
-int via_drv_break(struct via_drv_ring *drv)
+void via_drv_mark_broken(struct via_drv_ring *drv)
 {
 	drv->broken = true;
-	return -EPROTO;
 }

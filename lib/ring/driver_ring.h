@@ -173,7 +173,14 @@ static via_always_inline bool drv_wants_kick(struct via_drv_ring *drv, enum via_
 					 : split_drv_wants_kick(drv, n);
 }
 
-via_cold int via_drv_break(struct via_drv_ring *drv);
+via_cold void via_drv_mark_broken(struct via_drv_ring *drv);
+
+/* Returns -EPROTO where the compiler sees it: what is filled in on success only depends on it. */
+static inline int via_drv_break(struct via_drv_ring *drv)
+{
+	via_drv_mark_broken(drv);
+	return -EPROTO;
+}
 
 /* Reads and checks what the device gave back next: 1, 0 or -EPROTO as drv_reap(). */
 static via_always_inline int drv_take_used(struct via_drv_ring *drv, uint32_t *id, uint32_t *len,

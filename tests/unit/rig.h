@@ -149,7 +149,10 @@ static inline uint64_t rig_alloc(struct rig *rig, uint32_t len)
 /* Takes back what the device has used. Returns -1 if there is nothing. */
 static inline int rig_reap(struct rig *rig, struct via_drv_done *done)
 {
-	int ret = drv_reap(&rig->drv, done, rig->format);
+	int ret;
+
+	*done = (struct via_drv_done){ 0 };
+	ret = drv_reap(&rig->drv, done, rig->format);
 
 	assert_true(ret >= 0);
 	return ret == 1 ? 0 : -1;
