@@ -376,7 +376,7 @@ int sw_port_add(struct sw_switch *sw, const struct via_port_ops *ops,
 		const struct via_port_config *config, const struct sw_port_config *port_config,
 		struct via_error *err)
 {
-	struct place *p;
+	struct place *p = NULL; /* for a compiler that cannot know that via_fail() is negative */
 	int ret;
 
 	ret = check_vlan(&port_config->vlan, err);
