@@ -81,7 +81,8 @@ static void spill(struct sw_pass *pass, struct via_view *to, const struct via_vi
 	/* A burst's views have their pieces in the burst, so they fit here with one more each. */
 	assert(pass->nr_pieces + from->nr_pieces < ARRAY_SIZE(pass->piece));
 	piece[0] = (struct via_piece){ from->snapshot + keep, from->snapshot_len - keep };
-	memcpy(piece + 1, from->piece, from->nr_pieces * sizeof(*piece));
+	for (uint32_t i = 0; i < from->nr_pieces; i++)
+		piece[1 + i] = from->piece[i];
 	to->piece = piece;
 	to->nr_pieces = (uint16_t)(from->nr_pieces + 1);
 	to->snapshot_len = VIA_SNAPSHOT_SIZE;

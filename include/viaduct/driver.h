@@ -60,6 +60,8 @@ void via_driver_close(struct via_driver *driver, void (*closed)(void *user), voi
 int via_driver_call_fd(const struct via_driver *driver,
 		       uint32_t pair); /* as via_device_kick_fd() */
 bool via_driver_pair_runs(const struct via_driver *driver, uint32_t pair);
+/* How many pairs run: all of them or none. Thread: any. */
+uint32_t via_driver_pairs(const struct via_driver *driver);
 uint64_t via_driver_features(const struct via_driver *driver); /* negotiated; 0: no back-end yet */
 void via_driver_describe(struct via_driver *driver,
 			 void (*line)(void *user, const char *key, const char *value), void *user);

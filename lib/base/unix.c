@@ -11,19 +11,27 @@
 
 #define BACKLOG 16
 
-static int address_of(const char *path, struct sockaddr_un *addr, struct via_error *err)
+int via_unix_check_path(const char *path, struct via_error *err)
 {
-	size_t len = strlen(path);
+	const size_t len = strlen(path), max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
 
-	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	if (len == 0)
 		return via_fail(err, -EINVAL, "the path of a socket is empty");
-	if (len >= sizeof(addr->sun_path))
+	if (len > max)
 		return via_fail(err, -ENAMETOOLONG,
 				"a socket's path has at most %zu bytes, this one has %zu: '%s'",
-				sizeof(addr->sun_path) - 1, len, path);
-	memcpy(addr->sun_path, path, len + 1);
+				max, len, path);
 	return 0;
+}
+
+static int address_of(const char *path, struct sockaddr_un *addr, struct via_error *err)
+{
+	int ret = via_unix_check_path(path, err);
+
+	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	if (ret == 0)
+		memcpy(addr->sun_path, path, strlen(path) + 1);
+	return ret;
 }
 
 static int unix_socket(struct via_error *err)

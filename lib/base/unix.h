@@ -8,6 +8,9 @@
 /* Each returns a descriptor or a negative errno. A path of over 107 bytes is refused with a sentence
  * that says so. Thread: any. */
 
+/* Whether a path can be a socket's: 0, -EINVAL or -ENAMETOOLONG. */
+int via_unix_check_path(const char *path, struct via_error *err);
+
 /* Connects; -ENOENT or -ECONNREFUSED if nobody listens (yet), -EAGAIN if its queue is full. */
 int via_unix_connect(const char *path, struct via_error *err);
 

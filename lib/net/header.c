@@ -95,7 +95,7 @@ static bool read_gso(struct via_view *view, const struct via_net_hdr *hdr, uint3
 			return false;
 		view->flags |= VIA_VIEW_ECN;
 	}
-	view->gso = kind->gso;
+	view->gso = (uint8_t)kind->gso;
 	view->gso_size = le16toh(hdr->gso_size);
 	return packet_agrees(view, kind) && !(via_view_gso_needs(view) & ~offloads);
 }

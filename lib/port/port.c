@@ -12,6 +12,7 @@
 const struct via_port_ops *const via_port_types[] = {
 	&port_tap_ops,
 	&port_sink_ops,
+	&port_virtio_user_ops,
 	NULL,
 };
 

@@ -7,7 +7,7 @@
  *   vhost_user.c   a VM or container    tap.c        the kernel's stack
  *   virtio_user.c  we are the driver    sink.c       counts and drops
  *   gen.c          generates traffic and checks what comes back
- *   types.h        the types, for the table
+ *   types.h        the types, for the table   features.h   names of virtio features
  *
  * May use everything in lib/. Operations are named from the switch: *ingress* is what a port lends
  * to the switch, *egress* what the switch hands to the port.

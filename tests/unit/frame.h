@@ -137,6 +137,50 @@ static inline void frame_make(struct frame *f, const struct frame_shape *s)
 			    plain_pseudo(f, (uint32_t)s->proto, f->len - f->l4));
 }
 
+/* Segment 'i' of 'f' cut at 'size', into 'out': what its sender would itself have sent in packets of that
+ * size, headers as the RFCs want them, full checksum included. */
+static inline void frame_segment(struct frame *out, const struct frame *f,
+				 const struct frame_shape *s, uint32_t size, uint32_t i)
+{
+	uint32_t at = f->payload + i * size;
+	uint32_t part = f->len - at < size ? f->len - at : size;
+	bool last = at + part == f->len;
+	uint32_t field = f->l4 + frame_csum_offset(s->proto), seq;
+
+	out->l3 = f->l3;
+	out->l4 = f->l4;
+	out->len = f->payload + part;
+	memcpy(out->bytes, f->bytes, f->payload);
+	memcpy(out->bytes + f->payload, f->bytes + at, part);
+	if (s->version == 4) {
+		uint8_t *ip = out->bytes + f->l3;
+
+		frame_put16(out, f->l3 + 2, out->len - f->l3);
+		frame_put16(out, f->l3 + 4, frame_get16(ip + 4) + i);
+		frame_put16(out, f->l3 + 10, 0);
+		frame_put16(out, f->l3 + 10, ~plain_sum(0, ip, f->l4 - f->l3));
+	} else {
+		frame_put16(out, f->l3 + 4, out->len - f->l3 - 40);
+	}
+	if (s->proto == 6) {
+		seq = (frame_get16(f->bytes + f->l4 + 4) << 16 |
+		       frame_get16(f->bytes + f->l4 + 6)) +
+		      i * size;
+		frame_put16(out, f->l4 + 4, seq >> 16);
+		frame_put16(out, f->l4 + 6, seq);
+		if (i > 0)
+			out->bytes[f->l4 + 13] &= 0x7f;
+		if (!last)
+			out->bytes[f->l4 + 13] &= 0xf6;
+	} else {
+		frame_put16(out, f->l4 + 4, out->len - f->l4);
+	}
+	frame_put16(out, field, 0);
+	frame_put16(out, field,
+		    ~plain_sum(plain_pseudo(out, (uint32_t)s->proto, out->len - f->l4),
+			       out->bytes + f->l4, out->len - f->l4));
+}
+
 /* A view of the frame: the snapshot, then pieces of at most 'piece_size' bytes from 'pieces'. */
 static inline void frame_view(struct via_view *view, const struct frame *f,
 			      struct via_piece *pieces, uint32_t piece_size)

@@ -1,0 +1,707 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* lib/net/vq_egress.c; HX-39, VN-40 to VN-55 */
+#include <pthread.h>
+
+#include "frame.h"
+#include "rig.h"
+
+static const uint64_t plain = VIA_BIT(VIRTIO_F_VERSION_1);
+static const uint64_t mergeable = VIA_BIT(VIRTIO_F_VERSION_1) | VIA_BIT(VIRTIO_NET_F_MRG_RXBUF);
+
+static struct frame frame, expected;
+static struct via_piece pieces[70000];
+static struct via_view views[64], *sent[64];
+static uint8_t got[1 << 18];
+
+/* A buffer that was offered: where it is, and how it is cut. */
+struct offered {
+	uint64_t gpa[300];
+	uint32_t len[300];
+	uint32_t nr, total;
+};
+static struct offered offered[8192];
+
+/* Offers a writable chain of buffers of 'cut' bytes each, 'total' in all; its token is its index. */
+static void offer(struct rig *rig, uint32_t index, uint32_t total, uint32_t cut)
+{
+	struct via_drv_buffer buffers[300];
+	struct offered *o = &offered[index];
+
+	*o = (struct offered){ .total = total };
+	do {
+		o->len[o->nr] = total < cut ? total : cut;
+		o->gpa[o->nr] = rig_alloc(rig, o->len[o->nr]);
+		buffers[o->nr].addr = o->gpa[o->nr];
+		buffers[o->nr].len = o->len[o->nr];
+		total -= o->len[o->nr++];
+	} while (total > 0);
+	assert_int_equal(drv_add(&rig->drv, buffers, 0, o->nr, VIA_DRV_DIRECT,
+				 (void *)(uintptr_t)(index + 1), rig->format),
+			 0);
+	drv_publish(&rig->drv, rig->format);
+}
+
+/* Takes one used chain back: its bytes to 'to'. What lies beyond them was not touched. Returns the used
+ * length, -1 if there is none. */
+static int take(struct rig *rig, uint8_t *to, uint32_t *index)
+{
+	static uint8_t bytes[1 << 18];
+	struct via_drv_done done;
+	struct offered *o;
+	uint32_t at = 0;
+
+	if (rig_reap(rig, &done) < 0)
+		return -1;
+	*index = (uint32_t)(uintptr_t)done.token - 1;
+	o = &offered[*index];
+	for (uint32_t i = 0; i < o->nr; at += o->len[i++])
+		rig_copy(rig, o->gpa[i], bytes + at, o->len[i], false);
+	assert_true(done.len <= o->total);
+	for (uint32_t i = done.len; i < o->total; i++)
+		assert_int_equal(bytes[i], 0xa5);
+	memcpy(to, bytes, done.len);
+	return (int)done.len;
+}
+
+/* Takes a packet: all its buffers, which have consecutive indices from 'index' on. The header goes to
+ * 'hdr'. Returns the frame's length, bytes to 'got'. */
+static uint32_t take_packet(struct rig *rig, uint32_t index, struct via_net_hdr *hdr)
+{
+	uint32_t size = rig->net.header_size, len, which, nr = 1;
+	static uint8_t first[1 << 18];
+	int ret = take(rig, first, &which);
+
+	assert_true(ret >= (int)size);
+	assert_int_equal(which, index);
+	memset(hdr, 0, sizeof(*hdr));
+	memcpy(hdr, first, size);
+	len = (uint32_t)ret - size;
+	memcpy(got, first + size, len);
+	if (rig->net.has_num_buffers)
+		nr = hdr->num_buffers;
+	for (uint32_t i = 1; i < nr; i++) {
+		ret = take(rig, got + len, &which);
+		assert_true(ret > 0);
+		assert_int_equal(which, index + i);
+		len += (uint32_t)ret;
+		if (i + 1 < nr) /* VN-42 */
+			assert_int_equal(ret, offered[which].total);
+	}
+	return len;
+}
+
+static uint32_t egress(struct rig *rig, uint32_t n, uint32_t mtu, bool keep)
+{
+	for (uint32_t i = 0; i < 64; i++)
+		sent[i] = &views[i];
+	return via_vq_egress(&rig->vq, &rig->net, sent, n, mtu, keep, &rig->stats);
+}
+
+static void make_view(uint32_t i, const struct frame_shape *shape, uint32_t piece)
+{
+	frame_make(&frame, shape);
+	frame_view(&views[i], &frame, pieces, piece);
+}
+
+static uint64_t drops(struct rig *rig, enum via_drop why)
+{
+	return via_counter_read(&rig->stats.drops[why]);
+}
+
+static uint64_t packets(struct rig *rig)
+{
+	return via_counter_read(&rig->stats.packets);
+}
+
+static void frames_arrive_in_one_buffer_of_any_shape(void **state)
+{
+	static const uint32_t cuts[] = { 100000, 12, 1, 13, 140, 139, 512, 1000 };
+	static const uint32_t payloads[] = { 0, 1, 46, 50, 113, 114, 115, 186, 500 };
+	static const uint64_t features[] = { 0, VIA_BIT(VIRTIO_F_VERSION_1),
+					     VIA_BIT(VIRTIO_F_VERSION_1) | VIA_BIT(57),
+					     VIA_BIT(VIRTIO_NET_F_MRG_RXBUF) };
+
+	(void)state;
+	RIG_FORMATS(format)
+	{
+		for (size_t i = 0; i < ARRAY_SIZE(cuts) * ARRAY_SIZE(payloads) * 4 * 2; i++) {
+			struct rig_config config = { .format = format,
+						     .size = 1024,
+						     .features = features[i % 4] };
+			uint32_t payload = payloads[i / 8 % ARRAY_SIZE(payloads)];
+			uint32_t cut = cuts[i / 8 / ARRAY_SIZE(payloads)], room;
+			struct via_net_hdr hdr;
+			struct rig rig;
+
+			rig_init(&rig, &config);
+			make_view(0, &(struct frame_shape){ .payload = payload }, i % 3 ? 1000 : 7);
+			room = rig.net.header_size + frame.len + (i / 4 % 2 ? 60 : 0);
+			if (room / cut >= 300)
+				cut = 13;
+			if (i % 5 == 0)
+				rig.next = RIG_GPA + RIG_REGION - i % room; /* across the seam */
+			offer(&rig, 0, room, cut);
+			assert_int_equal(egress(&rig, 1, 0, false), 1);
+			assert_int_equal(take_packet(&rig, 0, &hdr), frame.len);
+			assert_memory_equal(got, frame.bytes, frame.len);
+			assert_int_equal(hdr.flags, 0);
+			assert_int_equal(hdr.gso_type, 0);
+			assert_int_equal(hdr.hash_value, 0);
+			if (rig.net.has_num_buffers)
+				assert_int_equal(hdr.num_buffers, 1);
+			assert_int_equal(packets(&rig), 1);
+			assert_int_equal(via_counter_read(&rig.stats.bytes), frame.len);
+			rig_end(&rig);
+		}
+	}
+}
+
+/* VN-40, VN-42 */
+static void long_frames_fill_buffer_after_buffer_where_they_may(void **state)
+{
+	static const uint32_t buffers[] = { 12, 13, 100, 140, 141, 1526, 2048, 4096 };
+	static const uint32_t payloads[] = { 0, 1, 114, 1500, 4000, 5000 };
+
+	(void)state;
+	RIG_FORMATS(format)
+	{
+		for (size_t i = 0; i < ARRAY_SIZE(buffers) * ARRAY_SIZE(payloads); i++) {
+			uint32_t size = buffers[i % ARRAY_SIZE(buffers)];
+			struct rig_config config = { .format = format,
+						     .size = 1024,
+						     .features = mergeable,
+						     .in_order = i % 2 };
+			uint32_t total, nr;
+			struct via_net_hdr hdr;
+			struct rig rig;
+
+			rig_init(&rig, &config);
+			make_view(0,
+				  &(struct frame_shape){
+					  .payload = payloads[i / ARRAY_SIZE(buffers)] },
+				  700);
+			total = 12 + frame.len;
+			nr = (total + size - 1) / size;
+			for (uint32_t b = 0; b < 2 * nr; b++)
+				offer(&rig, b, size, size > 100 ? 77 : 100);
+			views[1] = views[0];
+			assert_int_equal(egress(&rig, 2, 0, false), 2);
+			for (uint32_t p = 0; p < 2; p++) {
+				assert_int_equal(take_packet(&rig, p * nr, &hdr), frame.len);
+				assert_int_equal(hdr.num_buffers, nr);
+				assert_memory_equal(got, frame.bytes, frame.len);
+			}
+			assert_int_equal(packets(&rig), 2);
+			assert_int_equal(rig_calls(&rig), 1);
+			rig_end(&rig);
+		}
+	}
+}
+
+static void the_longest_frame_goes_through_small_buffers(void **state)
+{
+	(void)state;
+	RIG_FORMATS(format)
+	{
+		struct rig_config config = { .format = format,
+					     .size = 1024,
+					     .features = mergeable };
+		struct via_net_hdr hdr;
+		struct rig rig;
+
+		rig_init(&rig, &config);
+		make_view(0, &(struct frame_shape){ .payload = 65589 - 14 }, 4096);
+		for (uint32_t i = 0; i < 1024; i++)
+			offer(&rig, i, i < 512 ? 129 : 100, 1000);
+		assert_int_equal(egress(&rig, 1, 0, false), 1);
+		assert_int_equal(take_packet(&rig, 0, &hdr), 65589);
+		assert_memory_equal(got, frame.bytes, frame.len);
+		/* A packet that needs more than 512 buffers is too big for what the driver offers, and one
+		 * that fits still goes. */
+		views[1] = views[0];
+		views[1].len = views[1].snapshot_len = 100;
+		views[1].nr_pieces = 0;
+		assert_int_equal(egress(&rig, 2, 0, false), 2);
+		assert_int_equal(drops(&rig, VIA_DROP_TOO_BIG), 1);
+		assert_int_equal(packets(&rig), 2);
+		rig_end(&rig);
+	}
+}
+
+static void a_packet_that_needs_more_buffers_than_the_ring_has_is_too_big(void **state)
+{
+	(void)state;
+	RIG_FORMATS(format)
+	{
+		struct rig_config config = { .format = format, .size = 8, .features = mergeable };
+		struct rig rig;
+
+		rig_init(&rig, &config);
+		make_view(0, &(struct frame_shape){ .payload = 1000 }, 4096);
+		for (uint32_t i = 0; i < 7; i++)
+			offer(&rig, i, 100, 100);
+		assert_int_equal(egress(&rig, 1, 0, false), 1);
+		assert_int_equal(drops(&rig, VIA_DROP_FULL), 1);
+		offer(&rig, 7, 100, 100);
+		assert_int_equal(egress(&rig, 1, 0, true), 1);
+		assert_int_equal(drops(&rig, VIA_DROP_TOO_BIG), 1);
+		rig_end(&rig);
+	}
+}
+
+/* HX-39, VX-24: buffers that can take no packet come back unused, in order, and wedge nothing. */
+static void useless_buffers_are_given_back_and_others_used(void **state)
+{
+	(void)state;
+	for (int variant = 0; variant < 4; variant++) {
+		struct rig_config config = { .format = variant & 1,
+					     .size = 256,
+					     .features = variant & 2 ? mergeable : plain };
+		uint32_t least = variant & 2 ? 12 : 26, index;
+		struct via_drv_buffer readable;
+		struct via_net_hdr hdr;
+		struct rig rig;
+
+		rig_init(&rig, &config);
+		make_view(0, &(struct frame_shape){ .payload = 46 }, 4096);
+		for (uint32_t i = 0; i < least; i++)
+			offer(&rig, i, i, 5);
+		readable = (struct via_drv_buffer){ rig_alloc(&rig, 100), 100 };
+		assert_int_equal(drv_add(&rig.drv, &readable, 1, 0, VIA_DRV_DIRECT,
+					 (void *)(uintptr_t)(least + 1), rig.format),
+				 0);
+		offered[least] = (struct offered){ 0 };
+		offer(&rig, least + 1, 100, 100);
+		assert_int_equal(egress(&rig, 1, 0, false), 1);
+		for (uint32_t i = 0; i <= least; i++) {
+			assert_int_equal(take(&rig, got, &index), 0);
+			assert_int_equal(index, i);
+		}
+		assert_int_equal(take_packet(&rig, least + 1, &hdr), 60);
+		assert_memory_equal(got, frame.bytes, 60);
+		assert_int_equal(packets(&rig), 1);
+		rig_end(&rig);
+	}
+}
+
+static void a_useless_buffer_between_good_ones_spoils_no_packet(void **state)
+{
+	(void)state;
+	RIG_FORMATS(format)
+	{
+		struct rig_config config = { .format = format, .size = 64, .features = mergeable };
+		struct via_net_hdr hdr;
+		struct rig rig;
+		uint32_t index;
+
+		rig_init(&rig, &config);
+		make_view(0, &(struct frame_shape){ .payload = 200 }, 4096);
+		offer(&rig, 0, 100, 100);
+		offer(&rig, 1, 3, 3);
+		for (uint32_t i = 2; i < 5; i++)
+			offer(&rig, i, 100, 100);
+		assert_int_equal(egress(&rig, 1, 0, false), 1);
+		assert_int_equal(take(&rig, got, &index), 0);
+		assert_int_equal(take(&rig, got, &index), 0);
+		assert_int_equal(take_packet(&rig, 2, &hdr), frame.len);
+		assert_int_equal(hdr.num_buffers, 3);
+		assert_memory_equal(got, frame.bytes, frame.len);
+		rig_end(&rig);
+	}
+}
+
+static void a_ring_of_nothing_but_useless_buffers_costs_bounded_work(void **state)
+{
+	(void)state;
+	RIG_FORMATS(format)
+	{
+		struct rig_config config = { .format = format,
+					     .size = 4096,
+					     .features = mergeable };
+		uint32_t index, back = 0;
+		struct rig rig;
+
+		rig_init(&rig, &config);
+		make_view(0, &(struct frame_shape){ .payload = 200 }, 4096);
+		for (uint32_t i = 0; i < 4096; i++)
+			offer(&rig, i, 3, 3);
+		views[1] = views[0];
+		assert_int_equal(egress(&rig, 2, 0, false), 2);
+		assert_int_equal(drops(&rig, VIA_DROP_FULL), 2);
+		for (; take(&rig, got, &index) == 0; back++)
+			assert_int_equal(index, back);
+		assert_int_equal(back, 512);
+		rig_end(&rig);
+	}
+}
+
+static void a_buffer_too_small_for_one_frame_waits_for_another(void **state)
+{
+	(void)state;
+	RIG_FORMATS(format)
+	{
+		struct rig_config config = { .format = format, .size = 64, .features = plain };
+		struct via_net_hdr hdr;
+		struct rig rig;
+
+		rig_init(&rig, &config);
+		make_view(0, &(struct frame_shape){ .payload = 200 }, 4096);
+		make_view(1, &(struct frame_shape){ .payload = 46 }, 4096);
+		views[2] = views[0];
+		offer(&rig, 0, 72, 72);
+		assert_int_equal(egress(&rig, 3, 0, false), 3);
+		assert_int_equal(take_packet(&rig, 0, &hdr), 60);
+		assert_int_equal(drops(&rig, VIA_DROP_TOO_BIG), 1);
+		assert_int_equal(drops(&rig, VIA_DROP_FULL), 1);
+		rig_end(&rig);
+	}
+}
+
+/* VN-54 */
+static void a_full_queue_drops_the_rest_or_keeps_it(void **state)
+{
+	(void)state;
+	for (int variant = 0; variant < 4; variant++) {
+		struct rig_config config = { .format = variant & 1,
+					     .size = 64,
+					     .features = variant & 2 ? mergeable : plain };
+		struct via_net_hdr hdr;
+		struct rig rig;
+
+		rig_init(&rig, &config);
+		for (uint32_t i = 0; i < 20; i++)
+			make_view(i, &(struct frame_shape){ .payload = 46 + i }, 4096);
+		for (uint32_t i = 0; i < 10; i++)
+			offer(&rig, i, 200, 200);
+		assert_int_equal(egress(&rig, 20, 0, true), 10);
+		assert_int_equal(drops(&rig, VIA_DROP_FULL), 0);
+		for (uint32_t i = 0; i < 10; i++)
+			assert_int_equal(take_packet(&rig, i, &hdr), 60 + i);
+		assert_int_equal(egress(&rig, 20, 0, true), 0);
+		for (uint32_t i = 0; i < 3; i++)
+			offer(&rig, i, 200, 200);
+		assert_int_equal(egress(&rig, 20, 0, false), 20);
+		assert_int_equal(drops(&rig, VIA_DROP_FULL), 17);
+		assert_int_equal(packets(&rig), 13);
+		rig_end(&rig);
+	}
+}
+
+/* VN-03 */
+static void frames_over_the_mtu_are_dropped(void **state)
+{
+	struct rig_config config = { .size = 64, .features = plain };
+	struct via_net_hdr hdr;
+	struct rig rig;
+
+	(void)state;
+	rig_init(&rig, &config);
+	make_view(0, &(struct frame_shape){ .payload = 1501 }, 4096);
+	make_view(1, &(struct frame_shape){ .tags = 1, .payload = 1500 }, 4096);
+	offer(&rig, 0, 4000, 4000);
+	assert_int_equal(egress(&rig, 2, 1500, false), 2);
+	assert_int_equal(take_packet(&rig, 0, &hdr), 1518);
+	assert_int_equal(drops(&rig, VIA_DROP_TOO_BIG), 1);
+	rig_end(&rig);
+}
+
+static void offload_view(uint32_t i, const struct frame_shape *shape, uint8_t gso,
+			 uint16_t gso_size)
+{
+	make_view(i, shape, 1500);
+	views[i].flags = VIA_VIEW_NEEDS_CSUM;
+	views[i].gso = gso;
+	views[i].gso_size = gso_size;
+	views[i].csum_start = (uint16_t)frame.l4;
+	views[i].csum_offset = (uint16_t)frame_csum_offset(shape->proto);
+	via_view_parse(&views[i]);
+}
+
+static const struct frame_shape tcp = {
+	.version = 4, .proto = 6, .payload = 30000, .tcp_flags = 0x19
+};
+
+/* VN-45, VN-46, VN-50 */
+static void a_driver_that_takes_offloads_gets_them_as_they_are(void **state)
+{
+	struct rig_config config = { .size = 64,
+				     .features = mergeable | VIA_BIT(VIRTIO_NET_F_GUEST_CSUM) |
+						 VIA_BIT(VIRTIO_NET_F_GUEST_TSO4) };
+	struct via_net_hdr hdr;
+	struct rig rig;
+
+	(void)state;
+	rig_init(&rig, &config);
+	offload_view(0, &tcp, VIA_GSO_TCPV4, 1460);
+	for (uint32_t i = 0; i < 20; i++)
+		offer(&rig, i, 2048, 2048);
+	assert_int_equal(egress(&rig, 1, 1500, false), 1);
+	assert_int_equal(take_packet(&rig, 0, &hdr), frame.len);
+	assert_memory_equal(got, frame.bytes, frame.len);
+	assert_int_equal(hdr.flags, 1);
+	assert_int_equal(hdr.gso_type, 1);
+	assert_int_equal(hdr.gso_size, 1460);
+	assert_int_equal(hdr.hdr_len, 54);
+	assert_int_equal(hdr.csum_start, 34);
+	assert_int_equal(hdr.csum_offset, 16);
+	assert_int_equal(packets(&rig), 1);
+	rig_end(&rig);
+}
+
+/* VN-43, VN-44 */
+static void a_driver_that_takes_none_gets_packets_made_right(void **state)
+{
+	static const struct frame_shape shapes[] = {
+		{ .version = 4, .proto = 6, .payload = 30001, .tcp_flags = 0x99 },
+		{ .version = 6, .proto = 6, .payload = 30000, .tcp_flags = 0x19, .tags = 1 },
+		{ .version = 4, .proto = 17, .payload = 30000, .tags = 2 },
+		{ .version = 6, .proto = 17, .payload = 1471 },
+		{ .version = 6, .proto = 17, .payload = 4 },
+	};
+	static const uint8_t gso[] = { VIA_GSO_TCPV4, VIA_GSO_TCPV6, VIA_GSO_UDP, VIA_GSO_UDP, 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(shapes) * 8; i++) {
+		const struct frame_shape *s = &shapes[i / 8];
+		uint64_t csum = i & 4 ? VIA_BIT(VIRTIO_NET_F_GUEST_CSUM) : 0;
+		struct rig_config config = { .format = i & 1,
+					     .size = 256,
+					     .features = (i & 2 ? mergeable : plain) | csum };
+		uint32_t nr = gso[i / 8] ? (s->payload + 1399) / 1400 : 1;
+		struct via_net_hdr hdr;
+		struct rig rig;
+
+		rig_init(&rig, &config);
+		offload_view(0, s, gso[i / 8], gso[i / 8] ? 1400 : 0);
+		for (uint32_t b = 0; b < 2 * nr; b++)
+			offer(&rig, b, i & 2 ? 1200 : 1600, 500);
+		assert_int_equal(egress(&rig, 1, 1500, false), 1);
+		for (uint32_t n = 0, b = 0; n < nr; n++, b += hdr.num_buffers) {
+			uint32_t len = take_packet(&rig, b, &hdr);
+
+			frame_segment(&expected, &frame, s, gso[i / 8] ? 1400 : 70000, n);
+			assert_int_equal(len, expected.len);
+			assert_int_equal(hdr.flags, csum ? 1 : 0);
+			assert_int_equal(hdr.gso_type, 0);
+			assert_int_equal(hdr.gso_size, 0);
+			if (csum) {
+				uint32_t sum = ~plain_sum(0, got + frame.l4, len - frame.l4);
+
+				got[hdr.csum_start + hdr.csum_offset] = (uint8_t)(sum >> 8);
+				got[hdr.csum_start + hdr.csum_offset + 1] = (uint8_t)sum;
+			}
+			assert_memory_equal(got, expected.bytes, len);
+		}
+		assert_int_equal(packets(&rig), nr);
+		assert_int_equal(via_counter_read(&rig.stats.segments), gso[i / 8] ? nr : 0);
+		assert_int_equal(via_counter_read(&rig.stats.csum), csum ? 0 : nr);
+		assert_int_equal(rig_calls(&rig), 1);
+		rig_end(&rig);
+	}
+}
+
+static void segments_that_do_not_fit_are_counted_one_by_one(void **state)
+{
+	(void)state;
+	RIG_FORMATS(format)
+	{
+		struct rig_config config = { .format = format, .size = 64, .features = plain };
+		struct via_net_hdr hdr;
+		struct rig rig;
+
+		rig_init(&rig, &config);
+		offload_view(0, &tcp, VIA_GSO_TCPV4, 500); /* 60 segments */
+		make_view(1, &(struct frame_shape){ .payload = 46 }, 4096);
+		offload_view(0, &tcp, VIA_GSO_TCPV4, 500);
+		/* With 'keep' nothing is lost while nothing went. */
+		assert_int_equal(egress(&rig, 1, 0, true), 0);
+		assert_int_equal(drops(&rig, VIA_DROP_FULL), 0);
+		for (uint32_t i = 0; i < 40; i++)
+			offer(&rig, i, 600, 600);
+		assert_int_equal(egress(&rig, 2, 0, false), 2);
+		for (uint32_t i = 0; i < 40; i++) {
+			uint32_t len = take_packet(&rig, i, &hdr);
+
+			frame_segment(&expected, &frame, &tcp, 500, i);
+			assert_int_equal(len, expected.len);
+			assert_memory_equal(got, expected.bytes, len);
+		}
+		assert_int_equal(packets(&rig), 40);
+		assert_int_equal(via_counter_read(&rig.stats.segments), 40);
+		assert_int_equal(drops(&rig, VIA_DROP_FULL), 21);
+		rig_end(&rig);
+	}
+}
+
+static void what_cannot_be_segmented_is_dropped(void **state)
+{
+	struct rig_config config = { .size = 64, .features = plain };
+	struct rig rig;
+
+	(void)state;
+	rig_init(&rig, &config);
+	offload_view(0, &tcp, VIA_GSO_TCPV4, 5); /* 6,000 segments */
+	for (uint32_t i = 0; i < 40; i++)
+		offer(&rig, i, 600, 600);
+	assert_int_equal(egress(&rig, 1, 0, false), 1);
+	assert_int_equal(drops(&rig, VIA_DROP_NO_OFFLOAD), 1);
+	/* pieces of one byte: segments of 1,000 pieces are more than a round takes */
+	offload_view(0, &tcp, VIA_GSO_TCPV4, 1000);
+	frame_view(&views[0], &frame, pieces, 1);
+	views[0].gso = VIA_GSO_TCPV4;
+	views[0].gso_size = 1000;
+	assert_int_equal(egress(&rig, 1, 0, false), 1);
+	assert_int_equal(drops(&rig, VIA_DROP_NO_OFFLOAD), 31);
+	assert_int_equal(packets(&rig), 0);
+	rig_end(&rig);
+}
+
+/* VN-55 */
+static void a_queue_that_does_not_run_drops_all(void **state)
+{
+	(void)state;
+	RIG_FORMATS(format)
+	{
+		struct rig_config config = { .format = format, .size = 64, .features = plain };
+		struct via_drv_buffer outside = { 0x10, 1000 };
+		struct rig rig;
+
+		rig_init(&rig, &config);
+		for (uint32_t i = 0; i < 5; i++)
+			make_view(i, &(struct frame_shape){ .payload = 46 }, 4096);
+		offer(&rig, 0, 600, 600);
+		rig.ring.enabled = false;
+		assert_int_equal(egress(&rig, 5, 0, true), 5);
+		assert_int_equal(drops(&rig, VIA_DROP_NO_QUEUE), 5);
+		rig.ring.enabled = true;
+		/* One good buffer, then one that breaks the queue. */
+		assert_int_equal(
+			drv_add(&rig.drv, &outside, 0, 1, VIA_DRV_DIRECT, (void *)2, format), 0);
+		drv_publish(&rig.drv, format);
+		assert_int_equal(egress(&rig, 5, 0, false), 5);
+		assert_int_equal(packets(&rig), 1);
+		assert_int_equal(drops(&rig, VIA_DROP_NO_QUEUE), 9);
+		assert_int_equal(rig.vq.broken, VIA_BROKEN_ADDRESS);
+		assert_int_equal(egress(&rig, 5, 0, true), 5);
+		assert_int_equal(drops(&rig, VIA_DROP_NO_QUEUE), 14);
+		via_vq_stop(&rig.vq);
+		assert_int_equal(egress(&rig, 5, 0, true), 5);
+		assert_int_equal(drops(&rig, VIA_DROP_NO_QUEUE), 19);
+		rig_end(&rig);
+	}
+}
+
+static void rounds_of_many_bytes_and_many_buffers_keep_the_order(void **state)
+{
+	(void)state;
+	RIG_FORMATS(format)
+	{
+		struct rig_config config = { .format = format,
+					     .size = 4096,
+					     .features = mergeable };
+		struct via_net_hdr hdr;
+		struct rig rig;
+
+		rig_init(&rig, &config);
+		for (uint32_t i = 0; i < 64; i++) {
+			make_view(i, &(struct frame_shape){ .payload = 20000 }, 4096);
+			views[i].snapshot[20] = (uint8_t)i;
+		}
+		for (uint32_t i = 0; i < 64 * 20; i++)
+			offer(&rig, i, 1024, 1024);
+		assert_int_equal(egress(&rig, 64, 0, false), 64);
+		for (uint32_t i = 0; i < 64; i++) {
+			assert_int_equal(take_packet(&rig, 20 * i, &hdr), 20014);
+			assert_int_equal(hdr.num_buffers, 20);
+			assert_int_equal(got[20], i);
+			assert_memory_equal(got + 21, frame.bytes + 21, frame.len - 21);
+		}
+		assert_int_equal(rig_calls(&rig), 1);
+		rig_end(&rig);
+	}
+}
+
+/* ---- several workers ---- */
+
+struct sender {
+	struct rig *rig;
+	uint8_t who;
+	struct via_view view[8], *views[8];
+	struct frame frame;
+};
+
+static void *send_many(void *arg)
+{
+	struct sender *s = arg;
+
+	for (int round = 0; round < 100; round++)
+		via_vq_egress(&s->rig->vq, &s->rig->net, s->views, 8, 0, false, &s->rig->stats);
+	return NULL;
+}
+
+static void bursts_of_several_workers_do_not_mix(void **state)
+{
+	(void)state;
+	RIG_FORMATS(format)
+	{
+		struct rig_config config = { .format = format,
+					     .size = 2048,
+					     .features = mergeable };
+		static struct sender senders[2];
+		uint32_t seen[2] = { 0 };
+		struct via_net_hdr hdr;
+		pthread_t threads[2];
+		struct rig rig;
+
+		rig_init(&rig, &config);
+		for (uint32_t i = 0; i < 1600; i++)
+			offer(&rig, i, 600, 600);
+		for (uint8_t who = 0; who < 2; who++) {
+			struct sender *s = &senders[who];
+
+			*s = (struct sender){ .rig = &rig, .who = who };
+			for (uint32_t i = 0; i < 8; i++) {
+				frame_make(&s->frame, &(struct frame_shape){ .payload = 100 });
+				frame_view(&s->view[i], &s->frame, NULL, 1000);
+				s->view[i].snapshot[20] = (uint8_t)(who * 8 + i);
+				s->views[i] = &s->view[i];
+			}
+			assert_int_equal(pthread_create(&threads[who], NULL, send_many, s), 0);
+		}
+		for (int who = 0; who < 2; who++)
+			pthread_join(threads[who], NULL);
+		for (uint32_t i = 0; i < 1600; i++) {
+			uint32_t len = take_packet(&rig, i, &hdr), mark = got[20];
+
+			assert_int_equal(len, 114);
+			assert_int_equal(mark % 8, seen[mark / 8]++ % 8);
+		}
+		assert_int_equal(packets(&rig), 1600);
+		rig_end(&rig);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(frames_arrive_in_one_buffer_of_any_shape),
+		cmocka_unit_test(long_frames_fill_buffer_after_buffer_where_they_may),
+		cmocka_unit_test(the_longest_frame_goes_through_small_buffers),
+		cmocka_unit_test(a_packet_that_needs_more_buffers_than_the_ring_has_is_too_big),
+		cmocka_unit_test(useless_buffers_are_given_back_and_others_used),
+		cmocka_unit_test(a_useless_buffer_between_good_ones_spoils_no_packet),
+		cmocka_unit_test(a_ring_of_nothing_but_useless_buffers_costs_bounded_work),
+		cmocka_unit_test(a_buffer_too_small_for_one_frame_waits_for_another),
+		cmocka_unit_test(a_full_queue_drops_the_rest_or_keeps_it),
+		cmocka_unit_test(frames_over_the_mtu_are_dropped),
+		cmocka_unit_test(a_driver_that_takes_offloads_gets_them_as_they_are),
+		cmocka_unit_test(a_driver_that_takes_none_gets_packets_made_right),
+		cmocka_unit_test(segments_that_do_not_fit_are_counted_one_by_one),
+		cmocka_unit_test(what_cannot_be_segmented_is_dropped),
+		cmocka_unit_test(a_queue_that_does_not_run_drops_all),
+		cmocka_unit_test(rounds_of_many_bytes_and_many_buffers_keep_the_order),
+		cmocka_unit_test(bursts_of_several_workers_do_not_mix),
+	};
+
+	return cmocka_run_group_tests_name("vq_egress", tests, NULL, NULL);
+}
