@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * daemon: viaductd, the switch as a program.
+ *
+ *   main.c           options; reads and checks the configuration; becomes the broker
+ *   broker.c         the parent: starts the data process, passes descriptors, ends it, cleans up
+ *   broker_open.c    what the broker opens, and under which conditions
+ *   broker_client.c  the data process's side of it: a struct via_opener
+ *   data.c           the data process: control loop, switch, start and end
+ *   change.c         ports in and out of the running switch; reload
+ *   rpc.c            JSON-RPC 2.0 over the control socket; the methods are tables in method_*.c
+ *   node.c           neutral trees: what YAML and JSON have in common; node_yaml.c, node_json.c
+ *   schema.c         our table of keys; config.c: the model that they are read into, and back
+ *   dlog.c           lines on stderr
+ *   exporter.c       viaduct-exporter, a program of its own: Prometheus over HTTP
+ *
+ * Two processes: the broker has the privileges and touches no packet and no peer's bytes; the data
+ * process touches both and opens nothing. They share nothing but a socket pair (broker.h).
+ *
+ * May use everything below it: switch/, lib/. Nothing includes it but cli/, for the client side.
+ */
+#ifndef VIA_DAEMON_H
+#define VIA_DAEMON_H
+
+#include <stddef.h>
+
+/* Limits of what a file, a socket or a client may ask for. */
+#define DAEMON_CONFIG_MAX (4 * 1024 * 1024) /* bytes of a configuration */
+#define DAEMON_PATH_SIZE  108               /* of a UNIX socket's path, with its NUL */
+
+/*
+ * The control socket when nothing names one: /run/viaduct/control.sock for root, else
+ * $XDG_RUNTIME_DIR/viaduct/control.sock. Returns 0, or -1 when there is no such directory to name.
+ */
+int daemon_default_control(char path[DAEMON_PATH_SIZE]);
+
+#endif
