@@ -23,6 +23,7 @@
 #define VIA_DAEMON_H
 
 #include <stddef.h>
+#include <viaduct/error.h>
 
 /* Limits of what a file, a socket or a client may ask for. */
 #define DAEMON_CONFIG_MAX (4 * 1024 * 1024) /* bytes of a configuration */
@@ -33,5 +34,9 @@
  * $XDG_RUNTIME_DIR/viaduct/control.sock. Returns 0, or -1 when there is no such directory to name.
  */
 int daemon_default_control(char path[DAEMON_PATH_SIZE]);
+
+/* All that can be read from 'fd', terminated, at most DAEMON_CONFIG_MAX bytes; to free(). NULL with
+ * the reason in 'err'. */
+char *daemon_read_fd(int fd, size_t *size, struct via_error *err);
 
 #endif

@@ -171,6 +171,23 @@ int node_set(struct node *map, const char *key, struct node *child)
 	return 0;
 }
 
+void node_remove(struct node *map, const char *key)
+{
+	struct node **at = &map->first, *previous = NULL, *gone;
+
+	while (*at && strcmp((*at)->key, key) != 0) {
+		previous = *at;
+		at = &(*at)->next;
+	}
+	gone = *at;
+	if (!gone)
+		return;
+	*at = gone->next;
+	if (map->last == gone)
+		map->last = previous;
+	node_free(gone);
+}
+
 struct node *node_copy(const struct node *node)
 {
 	struct node *copy = node_create(node->kind, node->text);

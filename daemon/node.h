@@ -57,6 +57,7 @@ struct node *node_add_string(struct node *parent, const char *key, const char *t
 struct node *node_get(const struct node *map, const char *key);
 /* Adds or replaces a member; 'child' is consumed. */
 int node_set(struct node *map, const char *key, struct node *child);
+void node_remove(struct node *map, const char *key); /* frees the member, if there is one */
 struct node *node_copy(const struct node *node); /* without 'next' and 'key' */
 
 /* ---- node_yaml.c ---- */

@@ -1,0 +1,543 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The broker: the parent of the data process and of the exporter.
+ *
+ * Theory of operation: one poll loop over the channel and a signalfd; no threads. The data process is
+ * started once, and again when it dies of a signal (at most RESTART_MAX times within
+ * RESTART_PERIOD_US); what it had been told at run time it finds in the running-configuration file.
+ * Its plain exit is an answer: before it was ready that the configuration does not work, later that
+ * it was told to end. SIGTERM and SIGINT are passed on; who does not end within END_PATIENCE_US is
+ * killed. Sockets that we made are removed last.
+ */
+#include "daemon/broker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <viaduct/log.h>
+
+#include "base/base.h"
+#include "daemon/data.h"
+#include "daemon/fdpass.h"
+#include "daemon/notify.h"
+#include "daemon/privileges.h"
+
+#define RESTART_MAX       5
+#define RESTART_PERIOD_US 60000000
+#define END_PATIENCE_US   5000000
+
+#ifndef VIADUCT_LIBEXECDIR
+#define VIADUCT_LIBEXECDIR "/usr/local/libexec"
+#endif
+
+struct broker {
+	const struct broker_setup *setup;
+	struct broker_files files;
+	int signal_fd, channel, running_fd, control_fd, metrics_fd; /* -1: not there */
+	pid_t data, exporter;                                       /* 0: not there */
+	bool ready, ending;
+	int status; /* to exit with */
+	unsigned int restarts, exporter_restarts;
+	uint64_t period_start_us, deadline_us;
+	char exporter_path[PATH_MAX];
+};
+
+/* ---- requests ---- */
+
+typedef int broker_fn(struct broker *broker, struct broker_request *request,
+		      struct broker_reply *reply, bool *keep_fd);
+
+static int do_listen(struct broker *broker, struct broker_request *request,
+		     struct broker_reply *reply, bool *keep_fd)
+{
+	if (request->text[0] != '/' || strlen(request->text) >= DAEMON_PATH_SIZE)
+		return via_fail(&reply->err, -EINVAL, "'%.64s' is no path of a socket", request->text);
+	*keep_fd = true;
+	return broker_listen(&broker->files, request->text, request->uid, request->gid,
+			     request->mode, &reply->err);
+}
+
+static int do_connect(struct broker *broker, struct broker_request *request,
+		      struct broker_reply *reply, bool *keep_fd)
+{
+	(void)broker;
+	(void)keep_fd;
+	if (request->text[0] != '/' || strlen(request->text) >= DAEMON_PATH_SIZE)
+		return via_fail(&reply->err, -EINVAL, "'%.64s' is no path of a socket", request->text);
+	return via_opener_direct.connect_unix(via_opener_direct.user, request->text, &reply->err);
+}
+
+static int do_unlink(struct broker *broker, struct broker_request *request,
+		     struct broker_reply *reply, bool *keep_fd)
+{
+	(void)reply;
+	(void)keep_fd;
+	if (strcmp(request->text, broker->setup->control) != 0)
+		broker_unlink(&broker->files, request->text);
+	return 0;
+}
+
+static int take_ifname(const struct broker_request *request, char ifname[IFNAMSIZ],
+		       struct via_error *err)
+{
+	if (strlen(request->text) >= IFNAMSIZ)
+		return via_fail(err, -ENAMETOOLONG,
+				"'%.32s' is no name of an interface: it can have %d bytes",
+				request->text, IFNAMSIZ - 1);
+	snprintf(ifname, IFNAMSIZ, "%s", request->text);
+	return 0;
+}
+
+static int do_tap(struct broker *broker, struct broker_request *request,
+		  struct broker_reply *reply, bool *keep_fd)
+{
+	int ret = take_ifname(request, reply->name, &reply->err);
+
+	(void)broker;
+	(void)keep_fd;
+	if (ret < 0)
+		return ret;
+	return via_opener_direct.tap(via_opener_direct.user, reply->name, request->number,
+				     &reply->err);
+}
+
+static int do_tap_setup(struct broker *broker, struct broker_request *request,
+			struct broker_reply *reply, bool *keep_fd)
+{
+	int ret = take_ifname(request, reply->name, &reply->err);
+
+	(void)broker;
+	(void)keep_fd;
+	if (ret == 0)
+		ret = via_opener_direct.tap_setup(via_opener_direct.user, reply->name,
+						  request->number, &reply->err);
+	return ret;
+}
+
+static int do_state_file(struct broker *broker, struct broker_request *request,
+			 struct broker_reply *reply, bool *keep_fd)
+{
+	(void)keep_fd;
+	return broker_state_file(&broker->files, request->text, request->size, &reply->err);
+}
+
+static int do_read_config(struct broker *broker, struct broker_request *request,
+			  struct broker_reply *reply, bool *keep_fd)
+{
+	(void)request;
+	(void)keep_fd;
+	return broker_config_file(&broker->files, &reply->err);
+}
+
+static int do_ready(struct broker *broker, struct broker_request *request,
+		    struct broker_reply *reply, bool *keep_fd)
+{
+	(void)reply;
+	(void)keep_fd;
+	broker->ready = true;
+	via_log(VIA_LOG_INFO, "ready: %s", request->text);
+	notify("READY=1\n");
+	return 0;
+}
+
+static const struct {
+	broker_fn *serve;
+	bool gives_fd; /* what 'serve' returns is a descriptor, else 0 */
+} kinds[BROKER_NR_KINDS] = {
+	[BROKER_LISTEN_UNIX] = { do_listen, true },   [BROKER_CONNECT_UNIX] = { do_connect, true },
+	[BROKER_UNLINK_UNIX] = { do_unlink, false },  [BROKER_TAP] = { do_tap, true },
+	[BROKER_TAP_SETUP] = { do_tap_setup, false }, [BROKER_STATE_FILE] = { do_state_file, true },
+	[BROKER_READ_CONFIG] = { do_read_config, true }, [BROKER_READY] = { do_ready, false },
+};
+
+static void serve_request(struct broker *broker, struct broker_request *request)
+{
+	struct broker_reply reply = { 0 };
+	bool keep_fd = false;
+	int fd = -1;
+
+	request->text[sizeof(request->text) - 1] = '\0';
+	if (request->kind >= BROKER_NR_KINDS || !kinds[request->kind].serve) {
+		reply.ret = via_fail(&reply.err, -EINVAL, "the broker knows no request %u",
+				     request->kind);
+	} else if (kinds[request->kind].gives_fd) {
+		fd = kinds[request->kind].serve(broker, request, &reply, &keep_fd);
+		reply.ret = fd < 0 ? fd : 0;
+	} else {
+		reply.ret = kinds[request->kind].serve(broker, request, &reply, &keep_fd);
+	}
+	if (fdpass_send(broker->channel, &reply, sizeof(reply), fd) < 0)
+		via_log(VIA_LOG_ERROR, "the data process does not take an answer");
+	if (fd >= 0 && !keep_fd)
+		close(fd);
+}
+
+static void on_channel(struct broker *broker)
+{
+	struct broker_request request;
+	int fd;
+	ssize_t got = fdpass_recv(broker->channel, &request, sizeof(request), &fd);
+
+	if (fd >= 0)
+		close(fd); /* nobody asked for one */
+	if (got == (ssize_t)sizeof(request)) {
+		serve_request(broker, &request);
+		return;
+	}
+	if (got > 0)
+		via_log(VIA_LOG_ERROR, "a request of %zd bytes from the data process", got);
+	close(broker->channel); /* at its end SIGCHLD tells the rest */
+	broker->channel = -1;
+}
+
+/* ---- children ---- */
+
+/* In the data process, between fork and its own life: only what it is meant to have stays open. */
+static int become_data_process(struct broker *broker, int channel)
+{
+	const struct broker_setup *setup = broker->setup;
+	const struct data_start start = { .broker_fd = channel,
+					  .control_fd = broker->control_fd,
+					  .running_fd = broker->running_fd,
+					  .restarted = broker->ready,
+					  .config_path = setup->config_path };
+	struct via_error err;
+
+	for (uint32_t i = 0; i < broker->files.nr_sockets; i++)
+		if (broker->files.sockets[i].fd != broker->control_fd)
+			close(broker->files.sockets[i].fd);
+	free(broker->files.sockets);
+	close(broker->signal_fd);
+	if (broker->metrics_fd >= 0)
+		close(broker->metrics_fd);
+	if (privileges_drop(setup->has_user, setup->uid, setup->gid, &err) < 0) {
+		via_log(VIA_LOG_ERROR, "%s", err.text);
+		return EXIT_FAILURE;
+	}
+	return data_run(&start);
+}
+
+static int start_data_process(struct broker *broker)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+		via_log(VIA_LOG_ERROR, "socketpair: %s", strerror(errno));
+		return -1;
+	}
+	broker->data = fork();
+	if (broker->data == 0) {
+		close(pair[0]);
+		exit(become_data_process(broker, pair[1]));
+	}
+	close(pair[1]);
+	broker->channel = pair[0];
+	if (broker->data < 0) {
+		broker->data = 0;
+		via_log(VIA_LOG_ERROR, "fork: %s", strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+static void exec_exporter(struct broker *broker)
+{
+	const struct broker_setup *setup = broker->setup;
+	struct via_error err;
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (privileges_drop(setup->has_user, setup->uid, setup->gid, &err) < 0 ||
+	    dup2(broker->metrics_fd, 3) < 0 || fcntl(3, F_SETFD, 0) < 0)
+		_exit(EXIT_FAILURE);
+	execl(broker->exporter_path, "viaduct-exporter", "--fd", "3", "-s", setup->control, NULL);
+	_exit(EXIT_FAILURE);
+}
+
+static void start_exporter(struct broker *broker)
+{
+	if (broker->metrics_fd < 0)
+		return;
+	broker->exporter = fork();
+	if (broker->exporter == 0)
+		exec_exporter(broker);
+	if (broker->exporter < 0) {
+		broker->exporter = 0;
+		via_log(VIA_LOG_ERROR, "metrics: fork: %s", strerror(errno));
+	}
+}
+
+/* Whether another restart is sensible now. */
+static bool may_restart(struct broker *broker)
+{
+	uint64_t now = via_clock_us();
+
+	if (now - broker->period_start_us > RESTART_PERIOD_US) {
+		broker->period_start_us = now;
+		broker->restarts = 0;
+	}
+	return ++broker->restarts <= RESTART_MAX;
+}
+
+static void end(struct broker *broker, int status)
+{
+	if (!broker->ending) {
+		notify("STOPPING=1\n");
+		broker->deadline_us = via_clock_us() + END_PATIENCE_US;
+		broker->status = status;
+	}
+	broker->ending = true;
+	if (broker->data)
+		kill(broker->data, SIGTERM);
+	if (broker->exporter)
+		kill(broker->exporter, SIGTERM);
+}
+
+static void data_process_ended(struct broker *broker, int how)
+{
+	broker->data = 0;
+	if (broker->channel >= 0)
+		close(broker->channel);
+	broker->channel = -1;
+	if (broker->ending)
+		return;
+	if (WIFEXITED(how) && (WEXITSTATUS(how) == 0 || !broker->ready)) {
+		end(broker, WEXITSTATUS(how));
+		return;
+	}
+	if (WIFSIGNALED(how))
+		via_log(VIA_LOG_ERROR, "the data process died of signal %d (%s)", WTERMSIG(how),
+			strsignal(WTERMSIG(how)));
+	else
+		via_log(VIA_LOG_ERROR, "the data process gave up with status %d", WEXITSTATUS(how));
+	if (!broker->ready || !may_restart(broker)) {
+		via_log(VIA_LOG_ERROR, "not starting it again: %s",
+			broker->ready ? "it died too often" : "it never was ready");
+		end(broker, EXIT_FAILURE);
+		return;
+	}
+	via_log(VIA_LOG_WARNING, "starting the data process again; ports keep their sockets");
+	if (start_data_process(broker) < 0)
+		end(broker, EXIT_FAILURE);
+}
+
+static void exporter_ended(struct broker *broker, int how)
+{
+	broker->exporter = 0;
+	if (broker->ending)
+		return;
+	via_log(VIA_LOG_ERROR, "viaduct-exporter ended (%s %d)",
+		WIFSIGNALED(how) ? "signal" : "status",
+		WIFSIGNALED(how) ? WTERMSIG(how) : WEXITSTATUS(how));
+	if (++broker->exporter_restarts <= RESTART_MAX)
+		start_exporter(broker);
+	else
+		via_log(VIA_LOG_ERROR, "no metrics from now on; packets are not concerned");
+}
+
+static void reap(struct broker *broker)
+{
+	pid_t pid;
+	int how;
+
+	while ((pid = waitpid(-1, &how, WNOHANG)) > 0) {
+		if (pid == broker->data)
+			data_process_ended(broker, how);
+		else if (pid == broker->exporter)
+			exporter_ended(broker, how);
+	}
+}
+
+/* ---- the loop ---- */
+
+static void on_signal(struct broker *broker)
+{
+	struct signalfd_siginfo info;
+
+	if (read(broker->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	switch (info.ssi_signo) {
+	case SIGCHLD:
+		reap(broker);
+		break;
+	case SIGHUP:
+		if (broker->data)
+			kill(broker->data, SIGHUP);
+		break;
+	default:
+		end(broker, EXIT_SUCCESS);
+		break;
+	}
+}
+
+static int patience_ms(struct broker *broker)
+{
+	uint64_t now = via_clock_us();
+
+	if (!broker->ending)
+		return -1;
+	if (now < broker->deadline_us)
+		return (int)((broker->deadline_us - now) / 1000) + 1;
+	via_log(VIA_LOG_WARNING, "a process does not end; killing it");
+	if (broker->data)
+		kill(broker->data, SIGKILL);
+	if (broker->exporter)
+		kill(broker->exporter, SIGKILL);
+	broker->deadline_us = now + END_PATIENCE_US;
+	return 1000;
+}
+
+static void run(struct broker *broker)
+{
+	while (!broker->ending || broker->data || broker->exporter) {
+		struct pollfd fds[2] = { { .fd = broker->signal_fd, .events = POLLIN },
+					 { .fd = broker->channel, .events = POLLIN } };
+
+		if (poll(fds, 2, patience_ms(broker)) < 0 && errno != EINTR)
+			return;
+		if (fds[1].revents)
+			on_channel(broker);
+		if (fds[0].revents)
+			on_signal(broker);
+	}
+}
+
+/* ---- start ---- */
+
+static int open_control(struct broker *broker, struct via_error *err)
+{
+	const struct broker_setup *setup = broker->setup;
+
+	broker->control_fd = broker_listen(&broker->files, setup->control,
+					   setup->has_user ? setup->uid : UINT32_MAX,
+					   setup->has_user ? setup->gid : UINT32_MAX, 0660, err);
+	return broker->control_fd < 0 ? via_fail_in(err, broker->control_fd, "control") : 0;
+}
+
+static bool find_exporter(struct broker *broker)
+{
+	char self[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash;
+
+	self[len < 0 ? 0 : len] = '\0';
+	slash = strrchr(self, '/');
+	if (slash) {
+		*slash = '\0';
+		snprintf(broker->exporter_path, sizeof(broker->exporter_path),
+			 "%.4000s/viaduct-exporter", self);
+		if (access(broker->exporter_path, X_OK) == 0)
+			return true;
+	}
+	snprintf(broker->exporter_path, sizeof(broker->exporter_path),
+		 VIADUCT_LIBEXECDIR "/viaduct-exporter");
+	return access(broker->exporter_path, X_OK) == 0;
+}
+
+static int open_metrics(struct broker *broker, struct via_error *err)
+{
+	const char *address = broker->setup->metrics;
+	int fd;
+
+	if (!address)
+		return 0;
+	if (!find_exporter(broker))
+		return via_fail(err, -ENOENT,
+				"metrics: the program viaduct-exporter is not there; build it (it needs "
+				"libmicrohttpd-dev) or remove the key 'metrics'");
+	if (strncmp(address, "unix:", 5) != 0)
+		fd = broker_listen_tcp(address, err);
+	else
+		fd = broker_listen(&broker->files, address + 5, UINT32_MAX, UINT32_MAX, 0660, err);
+	if (fd < 0)
+		return fd;
+	/* Of our own: the list of sockets closes its descriptor itself. */
+	broker->metrics_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (strncmp(address, "unix:", 5) != 0)
+		close(fd);
+	return broker->metrics_fd < 0 ? via_fail(err, -errno, "metrics: %s", strerror(errno)) : 0;
+}
+
+static int open_running(struct broker *broker, struct via_error *err)
+{
+	const struct broker_setup *setup = broker->setup;
+	int fd = memfd_create("viaduct-running", MFD_CLOEXEC);
+
+	if (fd < 0 || write(fd, setup->config_text, setup->config_size) !=
+			      (ssize_t)setup->config_size) {
+		int ret = via_fail(err, -errno, "cannot keep the configuration: %s", strerror(errno));
+
+		if (fd >= 0)
+			close(fd);
+		return ret;
+	}
+	broker->running_fd = fd;
+	return 0;
+}
+
+static int open_signals(struct broker *broker, struct via_error *err)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCHLD);
+	signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return via_fail(err, -errno, "sigprocmask: %s", strerror(errno));
+	broker->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (broker->signal_fd < 0)
+		return via_fail(err, -errno, "signalfd: %s", strerror(errno));
+	return 0;
+}
+
+static int start(struct broker *broker, struct via_error *err)
+{
+	int ret = open_signals(broker, err);
+
+	if (ret == 0)
+		ret = open_running(broker, err);
+	if (ret == 0)
+		ret = open_control(broker, err);
+	if (ret == 0)
+		ret = open_metrics(broker, err);
+	return ret;
+}
+
+int broker_run(const struct broker_setup *setup)
+{
+	struct broker broker = { .setup = setup,
+				 .files = { .run_dir = setup->run_dir,
+					    .config_path = setup->config_path },
+				 .signal_fd = -1,
+				 .channel = -1,
+				 .running_fd = -1,
+				 .control_fd = -1,
+				 .metrics_fd = -1 };
+	struct via_error err;
+
+	if (start(&broker, &err) < 0) {
+		via_log(VIA_LOG_ERROR, "%s", err.text);
+		broker.status = EXIT_FAILURE;
+	} else if (start_data_process(&broker) < 0) {
+		broker.status = EXIT_FAILURE;
+	} else {
+		start_exporter(&broker);
+		run(&broker);
+	}
+	broker_unlink_all(&broker.files);
+	return broker.status;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The broker and what passes between it and the data process.
+ *
+ * One SOCK_SEQPACKET pair: the data process sends a request of fixed layout, the broker answers it
+ * with one reply, and a descriptor beside it where there is one. The broker treats requests as those
+ * of a process that may have been taken over: kinds, lengths and names are checked, and it removes
+ * nothing that it has not made.
+ */
+#ifndef VIA_DAEMON_BROKER_H
+#define VIA_DAEMON_BROKER_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/daemon.h"
+#include "port/port.h"
+
+enum broker_kind {
+	BROKER_LISTEN_UNIX = 1, /* path, uid, gid, mode → descriptor */
+	BROKER_CONNECT_UNIX,    /* path → descriptor */
+	BROKER_UNLINK_UNIX,     /* path */
+	BROKER_TAP,             /* text: interface name; number: queues → descriptor; name */
+	BROKER_TAP_SETUP,       /* text: interface name; number: MTU */
+	BROKER_STATE_FILE,      /* text: name; size → descriptor */
+	BROKER_READ_CONFIG,     /* → descriptor of the --config file, for reading */
+	BROKER_READY,           /* the data process serves; text: a summary for the log */
+	BROKER_NR_KINDS,
+};
+
+struct broker_request {
+	uint32_t kind;
+	uint32_t uid, gid, mode; /* UINT32_MAX: leave */
+	uint32_t number;
+	uint32_t reserved;
+	uint64_t size;
+	char text[256]; /* terminated */
+};
+
+struct broker_reply {
+	int32_t ret; /* 0 or a negative errno */
+	char name[IFNAMSIZ];
+	struct via_error err;
+};
+
+/* ---- the broker ---- */
+
+struct broker_setup {
+	const char *program;     /* argv[0], to find viaduct-exporter beside it */
+	const char *config_path; /* or NULL */
+	const char *config_text; /* what it holds, checked */
+	size_t config_size;
+	const char *control, *metrics, *run_dir; /* 'metrics' may be NULL */
+	bool has_user;
+	uid_t uid; /* what the data process becomes */
+	gid_t gid;
+};
+
+/*
+ * Opens the sockets, starts the data process (and the exporter) and serves it until it ends or a
+ * signal ends both. Returns the exit status of the program.
+ */
+int broker_run(const struct broker_setup *setup);
+
+/* ---- broker_open.c ---- */
+
+struct broker_socket { /* a listening socket that we made */
+	char path[DAEMON_PATH_SIZE];
+	int fd; /* kept, so that connections wait while the data process restarts */
+	uint64_t dev, ino;
+};
+
+struct broker_files {
+	struct broker_socket *sockets;
+	uint32_t nr_sockets;
+	const char *run_dir, *config_path; /* borrowed */
+};
+
+/* Listens on 'path', or hands out the socket that already does. Returns a borrowed descriptor or a
+ * negative errno. */
+int broker_listen(struct broker_files *files, const char *path, uint32_t uid, uint32_t gid,
+		  uint32_t mode, struct via_error *err);
+void broker_unlink(struct broker_files *files, const char *path);
+void broker_unlink_all(struct broker_files *files);
+/* A descriptor (owned by the caller) of NAME.state in the run directory. */
+int broker_state_file(const struct broker_files *files, const char *name, uint64_t size,
+		      struct via_error *err);
+int broker_config_file(const struct broker_files *files, struct via_error *err);
+/* A listening TCP socket for "address:port". Owned by the caller. */
+int broker_listen_tcp(const char *address, struct via_error *err);
+
+/* ---- broker_client.c, in the data process ---- */
+
+struct broker_client {
+	int sock;
+	struct via_opener opener; /* its 'user' is this struct */
+};
+void broker_client_init(struct broker_client *client, int sock);
+/* Reads the --config file anew. Returns its text (to free()) or NULL with the reason in 'err'. */
+char *broker_read_config(struct broker_client *client, size_t *size, struct via_error *err);
+void broker_say_ready(struct broker_client *client, const char *summary);
+
+#endif

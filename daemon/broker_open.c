@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the broker opens: listening sockets, state files, the configuration. TAPs and outgoing
+ * connections are those of via_opener_direct.
+ *
+ * A listening socket stays open here as well, under its path, until the data process takes it back:
+ * while a crashed data process restarts, front-ends wait in the backlog instead of being refused.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <viaduct/log.h>
+
+#include "daemon/broker.h"
+
+#define STATE_FILE_MAX (1024 * 1024)
+#define SOCKET_MODE    0660 /* when nobody says: owner and group may connect */
+
+static void directory_of(const char *path, char dir[DAEMON_PATH_SIZE])
+{
+	char *slash;
+
+	snprintf(dir, DAEMON_PATH_SIZE, "%s", path);
+	slash = strrchr(dir, '/');
+	if (slash == dir)
+		dir[1] = '\0';
+	else if (slash)
+		*slash = '\0';
+}
+
+/* "user 'alice'", for sentences about permissions. */
+static const char *who(char text[64])
+{
+	const struct passwd *pw = getpwuid(geteuid());
+
+	if (pw)
+		snprintf(text, 64, "user '%.32s'", pw->pw_name);
+	else
+		snprintf(text, 64, "user %u", geteuid());
+	return text;
+}
+
+/* Makes the last component of 'dir' if it is missing. */
+static int make_directory(const char *dir, const char *what, struct via_error *err)
+{
+	char user[64];
+
+	if (mkdir(dir, 0755) == 0 || errno == EEXIST)
+		return 0;
+	if (errno == ENOENT)
+		return via_fail(err, -ENOENT, "%s: the directory '%s' and the one above it do not "
+					      "exist; make them first",
+				what, dir);
+	if (errno == EACCES || errno == EPERM || errno == EROFS)
+		return via_fail(err, -errno,
+				"%s: the directory '%s' does not exist and %s may not make it; make it "
+				"first, or choose another place",
+				what, dir, who(user));
+	return via_fail(err, -errno, "%s: cannot make the directory '%s': %s", what, dir,
+			strerror(errno));
+}
+
+static void set_address(struct sockaddr_un *addr, const char *path)
+{
+	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	snprintf(addr->sun_path, sizeof(addr->sun_path), "%s", path);
+}
+
+static bool is_answered(const struct sockaddr_un *addr)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool answered;
+
+	if (fd < 0)
+		return true; /* cannot tell: leave it alone */
+	answered = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 ||
+		   errno != ECONNREFUSED;
+	close(fd);
+	return answered;
+}
+
+/* What is at 'path' already: nothing, a stale socket (removed), or a reason to stop. */
+static int clear_place(const struct sockaddr_un *addr, struct via_error *err)
+{
+	const char *path = addr->sun_path;
+	struct stat st;
+	char user[64];
+
+	if (lstat(path, &st) < 0)
+		return 0;
+	if (!S_ISSOCK(st.st_mode))
+		return via_fail(err, -EEXIST,
+				"cannot listen on '%s': there is a file that is no socket; remove it or "
+				"choose another path",
+				path);
+	if (is_answered(addr))
+		return via_fail(err, -EADDRINUSE,
+				"cannot listen on '%s': somebody listens there already, such as another "
+				"viaductd or a VMM in server mode",
+				path);
+	if (unlink(path) < 0)
+		return via_fail(err, -errno,
+				"cannot listen on '%s': there is a stale socket that %s may not remove: "
+				"%s",
+				path, who(user), strerror(errno));
+	via_log(VIA_LOG_INFO, "removed the stale socket '%s' of an earlier run", path);
+	return 0;
+}
+
+/* Never wider than 'mode', not even for a moment: hence the umask. */
+static int bind_with_mode(int fd, const struct sockaddr_un *addr, uint32_t mode)
+{
+	mode_t before = umask(0777 & ~(mode_t)mode);
+	int ret = bind(fd, (const struct sockaddr *)addr, sizeof(*addr));
+
+	umask(before);
+	return ret;
+}
+
+static int set_owner(const char *path, uint32_t uid, uint32_t gid, struct via_error *err)
+{
+	char user[64];
+
+	if (uid == UINT32_MAX && gid == UINT32_MAX)
+		return 0;
+	if (lchown(path, uid, gid) == 0)
+		return 0;
+	return via_fail(err, -errno, "cannot give '%s' to owner %d, group %d: %s (%s)", path, (int)uid,
+			(int)gid, strerror(errno), who(user));
+}
+
+static int listen_at(const char *path, uint32_t uid, uint32_t gid, uint32_t mode,
+		     struct via_error *err)
+{
+	char dir[DAEMON_PATH_SIZE], what[DAEMON_PATH_SIZE + 24], user[64];
+	struct sockaddr_un addr;
+	int fd, ret;
+
+	set_address(&addr, path);
+	directory_of(path, dir);
+	snprintf(what, sizeof(what), "cannot listen on '%s'", path);
+	ret = make_directory(dir, what, err);
+	if (ret == 0)
+		ret = clear_place(&addr, err);
+	if (ret < 0)
+		return ret;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return via_fail(err, -errno, "%s: %s", what, strerror(errno));
+	if (bind_with_mode(fd, &addr, mode == UINT32_MAX ? SOCKET_MODE : mode) < 0) {
+		ret = errno == EACCES || errno == EPERM
+			      ? via_fail(err, -errno, "%s: %s may not write to the directory '%s'", what,
+					 who(user), dir)
+			      : via_fail(err, -errno, "%s: %s", what, strerror(errno));
+		close(fd);
+		return ret;
+	}
+	ret = set_owner(path, uid, gid, err);
+	if (ret == 0 && listen(fd, 16) < 0)
+		ret = via_fail(err, -errno, "%s: %s", what, strerror(errno));
+	if (ret == 0)
+		return fd;
+	unlink(path);
+	close(fd);
+	return ret;
+}
+
+static struct broker_socket *find_socket(struct broker_files *files, const char *path)
+{
+	for (uint32_t i = 0; i < files->nr_sockets; i++)
+		if (strcmp(files->sockets[i].path, path) == 0)
+			return &files->sockets[i];
+	return NULL;
+}
+
+static bool is_ours(const struct broker_socket *socket)
+{
+	struct stat st;
+
+	return lstat(socket->path, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_dev == socket->dev &&
+	       st.st_ino == socket->ino;
+}
+
+int broker_listen(struct broker_files *files, const char *path, uint32_t uid, uint32_t gid,
+		  uint32_t mode, struct via_error *err)
+{
+	struct broker_socket *socket = find_socket(files, path);
+	struct stat st;
+	int fd;
+
+	if (socket && is_ours(socket))
+		return socket->fd;
+	if (socket)
+		broker_unlink(files, path); /* somebody removed it: begin anew */
+	fd = listen_at(path, uid, gid, mode, err);
+	if (fd < 0)
+		return fd;
+	socket = realloc(files->sockets, (files->nr_sockets + 1) * sizeof(*socket));
+	if (!socket || lstat(path, &st) < 0) {
+		unlink(path);
+		close(fd);
+		return via_fail(err, -ENOMEM, "no memory to listen on '%s'", path);
+	}
+	files->sockets = socket;
+	socket = &files->sockets[files->nr_sockets++];
+	*socket = (struct broker_socket){ .fd = fd, .dev = st.st_dev, .ino = st.st_ino };
+	snprintf(socket->path, sizeof(socket->path), "%s", path);
+	return fd;
+}
+
+void broker_unlink(struct broker_files *files, const char *path)
+{
+	struct broker_socket *socket = find_socket(files, path);
+
+	if (!socket)
+		return;
+	if (is_ours(socket))
+		unlink(socket->path);
+	close(socket->fd);
+	*socket = files->sockets[--files->nr_sockets];
+}
+
+void broker_unlink_all(struct broker_files *files)
+{
+	while (files->nr_sockets) {
+		char path[DAEMON_PATH_SIZE];
+
+		memcpy(path, files->sockets[0].path, sizeof(path));
+		broker_unlink(files, path);
+	}
+	free(files->sockets);
+	files->sockets = NULL;
+}
+
+/* ---- files ---- */
+
+static bool is_state_name(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 0 && len < 64 && isalnum((unsigned char)name[0]) &&
+	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") ==
+		       len;
+}
+
+int broker_state_file(const struct broker_files *files, const char *name, uint64_t size,
+		      struct via_error *err)
+{
+	char path[512];
+	int fd, ret;
+
+	if (!is_state_name(name) || size == 0 || size > STATE_FILE_MAX)
+		return via_fail(err, -EINVAL, "no state file can be called '%.64s' and have %llu bytes",
+				name, (unsigned long long)size);
+	ret = make_directory(files->run_dir, "run_dir", err);
+	if (ret < 0)
+		return ret;
+	snprintf(path, sizeof(path), "%s/%s.state", files->run_dir, name);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return via_fail(err, -errno, "cannot open '%s': %s", path, strerror(errno));
+	if (ftruncate(fd, (off_t)size) < 0) {
+		ret = via_fail(err, -errno, "cannot size '%s': %s", path, strerror(errno));
+		close(fd);
+		return ret;
+	}
+	return fd;
+}
+
+int broker_config_file(const struct broker_files *files, struct via_error *err)
+{
+	struct stat st;
+	int fd;
+
+	if (!files->config_path)
+		return via_fail(err, -ENOENT,
+				"viaductd was started without --config, so there is no file to read");
+	/* O_NONBLOCK: a FIFO in its place must not stop the broker. */
+	fd = open(files->config_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return via_fail(err, -errno, "cannot open '%.200s': %s", files->config_path,
+				strerror(errno));
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return via_fail(err, -EINVAL, "'%.200s' is no regular file", files->config_path);
+	}
+	return fd;
+}
+
+/* ---- TCP, for metrics ---- */
+
+static int listen_on(const struct addrinfo *info)
+{
+	int fd = socket(info->ai_family, info->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const int on = 1;
+
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, info->ai_addr, info->ai_addrlen) == 0 && listen(fd, 16) == 0)
+		return fd;
+	close(fd);
+	return -errno;
+}
+
+int broker_listen_tcp(const char *address, struct via_error *err)
+{
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+					.ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+	struct addrinfo *info;
+	char host[96], *port;
+	int ret;
+
+	snprintf(host, sizeof(host), "%s", address);
+	port = strrchr(host, ':');
+	if (!port)
+		return via_fail(err, -EINVAL, "metrics: '%s' has no port", address);
+	*port++ = '\0';
+	if (host[0] == '[' && host[strlen(host) - 1] == ']') {
+		host[strlen(host) - 1] = '\0';
+		memmove(host, host + 1, strlen(host));
+	}
+	ret = getaddrinfo(host, port, &hints, &info);
+	if (ret != 0)
+		return via_fail(err, -EINVAL, "metrics: '%s' is no address of this machine: %s", address,
+				gai_strerror(ret));
+	ret = listen_on(info);
+	freeaddrinfo(info);
+	if (ret < 0)
+		return via_fail(err, ret, "metrics: cannot listen on %s: %s", address, strerror(-ret));
+	return ret;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The two system calls that pass descriptors, with their control messages. */
+#include "daemon/fdpass.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define FDPASS_MAX_FDS 4 /* that a received message is searched for; the kernel closes others */
+
+int fdpass_send(int sock, const void *data, size_t size, int fd)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	/* sendmsg() does not write what it sends; its type knows no const. */
+	struct iovec iov = { (void *)(uintptr_t)data, size };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t ret;
+
+	if (fd >= 0) {
+		struct cmsghdr *cmsg;
+
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = sizeof(control.bytes);
+		cmsg = CMSG_FIRSTHDR(&msg);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
+	}
+	do
+		ret = sendmsg(sock, &msg, MSG_NOSIGNAL);
+	while (ret < 0 && errno == EINTR);
+	if (ret < 0)
+		return -errno;
+	return (size_t)ret == size ? 0 : -EMSGSIZE;
+}
+
+static void take_fds(struct msghdr *msg, int *fd)
+{
+	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg)) {
+		size_t n;
+
+		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
+			continue;
+		n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < n; i++) {
+			int received;
+
+			memcpy(&received, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(int));
+			if (*fd < 0)
+				*fd = received;
+			else
+				close(received);
+		}
+	}
+}
+
+ssize_t fdpass_recv(int sock, void *data, size_t size, int *fd)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(FDPASS_MAX_FDS * sizeof(int))];
+	} control;
+	struct iovec iov = { data, size };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control.bytes,
+			      .msg_controllen = sizeof(control.bytes) };
+	ssize_t ret;
+
+	*fd = -1;
+	do
+		ret = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+	while (ret < 0 && errno == EINTR);
+	if (ret < 0)
+		return -errno;
+	take_fds(&msg, fd);
+	if (msg.msg_flags & MSG_TRUNC) {
+		if (*fd >= 0)
+			close(*fd);
+		*fd = -1;
+		return -EMSGSIZE;
+	}
+	return ret;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The running daemon: what the control API shows and changes. One object, on the control thread.
+ */
+#ifndef VIA_DAEMON_RUNNING_H
+#define VIA_DAEMON_RUNNING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <viaduct/loop.h>
+
+#include "daemon/broker.h"
+#include "daemon/config.h"
+#include "switch/switch.h"
+
+struct rpc;
+struct change;
+
+struct daemon {
+	struct via_loop *loop;
+	struct sw_switch *sw;
+	struct cfg *cfg; /* what runs now; its ports are those of the switch */
+	struct broker_client *broker; /* NULL in tests: ports open things themselves */
+	const struct via_opener *opener;
+	struct rpc *rpc;
+	struct change *change; /* the one under way, or NULL */
+	const char *config_path; /* of --config, or NULL; borrowed */
+	int running_fd;          /* see data.h; -1: none */
+	uint64_t start_us;
+	bool ending;
+	/* A capture: who asked (to end it with its client), where to. */
+	void *capture_owner;
+	int capture_fd; /* -1: none */
+};
+
+#define VIADUCT_VERSION_TEXT VIADUCT_VERSION
+
+#endif
