@@ -220,7 +220,7 @@ static int become_data_process(struct broker *broker, int channel)
 	close(broker->signal_fd);
 	if (broker->metrics_fd >= 0)
 		close(broker->metrics_fd);
-	if (privileges_drop(setup->has_user, setup->uid, setup->gid, &err) < 0) {
+	if (privileges_drop(setup->user, setup->uid, setup->gid, &err) < 0) {
 		via_log(VIA_LOG_ERROR, "%s", err.text);
 		return EXIT_FAILURE;
 	}
@@ -258,7 +258,7 @@ static void exec_exporter(struct broker *broker)
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (privileges_drop(setup->has_user, setup->uid, setup->gid, &err) < 0 ||
+	if (privileges_drop(setup->user, setup->uid, setup->gid, &err) < 0 ||
 	    dup2(broker->metrics_fd, 3) < 0 || fcntl(3, F_SETFD, 0) < 0)
 		_exit(EXIT_FAILURE);
 	execl(broker->exporter_path, "viaduct-exporter", "--fd", "3", "-s", setup->control, NULL);
@@ -418,10 +418,11 @@ static void run(struct broker *broker)
 static int open_control(struct broker *broker, struct via_error *err)
 {
 	const struct broker_setup *setup = broker->setup;
+	bool becomes = setup->user == PRIVILEGES_BECOME_USER;
 
 	broker->control_fd = broker_listen(&broker->files, setup->control,
-					   setup->has_user ? setup->uid : UINT32_MAX,
-					   setup->has_user ? setup->gid : UINT32_MAX, 0660, err);
+					   becomes ? setup->uid : UINT32_MAX,
+					   becomes ? setup->gid : UINT32_MAX, 0660, err);
 	return broker->control_fd < 0 ? via_fail_in(err, broker->control_fd, "control") : 0;
 }
 
@@ -459,7 +460,7 @@ static int open_metrics(struct broker *broker, struct via_error *err)
 	if (strncmp(address, "unix:", 5) != 0)
 		fd = broker_listen_tcp(address, err);
 	else
-		fd = broker_listen(&broker->files, address + 5, UINT32_MAX, UINT32_MAX, 0660, err);
+		fd = broker_listen(&broker->files, address + 5, UINT32_MAX, UINT32_MAX, 0666, err);
 	if (fd < 0)
 		return fd;
 	/* Of our own: the list of sockets closes its descriptor itself. */

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "daemon/daemon.h"
+#include "daemon/privileges.h"
 #include "port/port.h"
 
 enum broker_kind {
@@ -48,13 +49,12 @@ struct broker_reply {
 /* ---- the broker ---- */
 
 struct broker_setup {
-	const char *program;     /* argv[0], to find viaduct-exporter beside it */
 	const char *config_path; /* or NULL */
 	const char *config_text; /* what it holds, checked */
 	size_t config_size;
 	const char *control, *metrics, *run_dir; /* 'metrics' may be NULL */
-	bool has_user;
-	uid_t uid; /* what the data process becomes */
+	enum privileges_user user; /* what the data process becomes */
+	uid_t uid;
 	gid_t gid;
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the broker opens: listening sockets, state files, the configuration. TAPs and outgoing
- * connections are those of via_opener_direct.
+ * What the broker opens: listening sockets, state files, the configuration. How a socket or a TAP is
+ * opened is via_opener_direct's business; here is what it may be and who keeps it.
  *
  * A listening socket stays open here as well, under its path, until the data process takes it back:
  * while a crashed data process restarts, front-ends wait in the backlog instead of being refused.
@@ -16,14 +16,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
-#include <viaduct/log.h>
 
 #include "daemon/broker.h"
 
-#define STATE_FILE_MAX (1024 * 1024)
-#define SOCKET_MODE    0660 /* when nobody says: owner and group may connect */
+#define STATE_FILE_MAX (1024 * 1024) /* bytes */
 
 static void directory_of(const char *path, char dir[DAEMON_PATH_SIZE])
 {
@@ -69,109 +66,18 @@ static int make_directory(const char *dir, const char *what, struct via_error *e
 			strerror(errno));
 }
 
-static void set_address(struct sockaddr_un *addr, const char *path)
-{
-	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	snprintf(addr->sun_path, sizeof(addr->sun_path), "%s", path);
-}
-
-static bool is_answered(const struct sockaddr_un *addr)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool answered;
-
-	if (fd < 0)
-		return true; /* cannot tell: leave it alone */
-	answered = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 ||
-		   errno != ECONNREFUSED;
-	close(fd);
-	return answered;
-}
-
-/* What is at 'path' already: nothing, a stale socket (removed), or a reason to stop. */
-static int clear_place(const struct sockaddr_un *addr, struct via_error *err)
-{
-	const char *path = addr->sun_path;
-	struct stat st;
-	char user[64];
-
-	if (lstat(path, &st) < 0)
-		return 0;
-	if (!S_ISSOCK(st.st_mode))
-		return via_fail(err, -EEXIST,
-				"cannot listen on '%s': there is a file that is no socket; remove it or "
-				"choose another path",
-				path);
-	if (is_answered(addr))
-		return via_fail(err, -EADDRINUSE,
-				"cannot listen on '%s': somebody listens there already, such as another "
-				"viaductd or a VMM in server mode",
-				path);
-	if (unlink(path) < 0)
-		return via_fail(err, -errno,
-				"cannot listen on '%s': there is a stale socket that %s may not remove: "
-				"%s",
-				path, who(user), strerror(errno));
-	via_log(VIA_LOG_INFO, "removed the stale socket '%s' of an earlier run", path);
-	return 0;
-}
-
-/* Never wider than 'mode', not even for a moment: hence the umask. */
-static int bind_with_mode(int fd, const struct sockaddr_un *addr, uint32_t mode)
-{
-	mode_t before = umask(0777 & ~(mode_t)mode);
-	int ret = bind(fd, (const struct sockaddr *)addr, sizeof(*addr));
-
-	umask(before);
-	return ret;
-}
-
-static int set_owner(const char *path, uint32_t uid, uint32_t gid, struct via_error *err)
-{
-	char user[64];
-
-	if (uid == UINT32_MAX && gid == UINT32_MAX)
-		return 0;
-	if (lchown(path, uid, gid) == 0)
-		return 0;
-	return via_fail(err, -errno, "cannot give '%s' to owner %d, group %d: %s (%s)", path, (int)uid,
-			(int)gid, strerror(errno), who(user));
-}
-
 static int listen_at(const char *path, uint32_t uid, uint32_t gid, uint32_t mode,
 		     struct via_error *err)
 {
-	char dir[DAEMON_PATH_SIZE], what[DAEMON_PATH_SIZE + 24], user[64];
-	struct sockaddr_un addr;
-	int fd, ret;
+	char dir[DAEMON_PATH_SIZE], what[DAEMON_PATH_SIZE + 24];
+	int ret;
 
-	set_address(&addr, path);
 	directory_of(path, dir);
 	snprintf(what, sizeof(what), "cannot listen on '%s'", path);
 	ret = make_directory(dir, what, err);
-	if (ret == 0)
-		ret = clear_place(&addr, err);
 	if (ret < 0)
 		return ret;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return via_fail(err, -errno, "%s: %s", what, strerror(errno));
-	if (bind_with_mode(fd, &addr, mode == UINT32_MAX ? SOCKET_MODE : mode) < 0) {
-		ret = errno == EACCES || errno == EPERM
-			      ? via_fail(err, -errno, "%s: %s may not write to the directory '%s'", what,
-					 who(user), dir)
-			      : via_fail(err, -errno, "%s: %s", what, strerror(errno));
-		close(fd);
-		return ret;
-	}
-	ret = set_owner(path, uid, gid, err);
-	if (ret == 0 && listen(fd, 16) < 0)
-		ret = via_fail(err, -errno, "%s: %s", what, strerror(errno));
-	if (ret == 0)
-		return fd;
-	unlink(path);
-	close(fd);
-	return ret;
+	return via_opener_direct.listen_unix(via_opener_direct.user, path, uid, gid, mode, err);
 }
 
 static struct broker_socket *find_socket(struct broker_files *files, const char *path)

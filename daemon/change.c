@@ -202,6 +202,7 @@ static void finish(struct change *change)
 	free(change->planned);
 	free(change->statics);
 	free(change);
+	d->change_ended(d);
 }
 
 static void one_closed(void *user)

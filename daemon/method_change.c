@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "daemon/change.h"
-#include "daemon/data.h"
 #include "daemon/methods.h"
 
 /* All mistakes in one sentence, for a call's error message; to free(). */
@@ -256,5 +255,5 @@ void method_shutdown(struct daemon *d, struct rpc_call *call, const json_t *para
 {
 	(void)params;
 	rpc_result(call, json_object());
-	data_end(d);
+	d->end(d);
 }

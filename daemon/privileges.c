@@ -29,9 +29,9 @@ static int drop_capabilities(struct via_error *err)
 	return 0;
 }
 
-int privileges_drop(bool has_user, uid_t uid, gid_t gid, struct via_error *err)
+int privileges_drop(enum privileges_user user, uid_t uid, gid_t gid, struct via_error *err)
 {
-	int ret = has_user && geteuid() == 0 ? become(uid, gid, err) : 0;
+	int ret = user == PRIVILEGES_BECOME_USER ? become(uid, gid, err) : 0;
 
 	if (ret == 0)
 		ret = drop_capabilities(err);

@@ -24,6 +24,9 @@ struct daemon {
 	const struct via_opener *opener;
 	struct rpc *rpc;
 	struct change *change; /* the one under way, or NULL */
+	/* The object's owner: what to do when a change is over, and when the daemon is to end. */
+	void (*change_ended)(struct daemon *d);
+	void (*end)(struct daemon *d);
 	const char *config_path; /* of --config, or NULL; borrowed */
 	int running_fd;          /* see data.h; -1: none */
 	uint64_t start_us;
@@ -32,7 +35,5 @@ struct daemon {
 	void *capture_owner;
 	int capture_fd; /* -1: none */
 };
-
-#define VIADUCT_VERSION_TEXT VIADUCT_VERSION
 
 #endif

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What is wrong and what to do about it: one walk over the ports, each looked at by a list of checks.
+ * What only the operator's side can see (sockets' owners, the machine) the command line adds.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "daemon/methods.h"
+
+enum level { DOCTOR_NOTE, DOCTOR_WARNING, DOCTOR_ERROR };
+
+struct visit {
+	struct daemon *d;
+	json_t *findings;
+	const struct cfg_port *config;
+	struct via_port *port;
+};
+
+static void find(struct visit *visit, enum level level, char *text, const char *hint)
+{
+	static const char *const names[] = { "note", "warning", "error" };
+
+	json_array_append_new(visit->findings,
+			      json_pack("{s:s, s:s, s:s, s:s}", "level", names[level], "port",
+					visit->config ? visit->config->name : "", "text",
+					text ? text : "", "hint", hint));
+	free(text);
+}
+
+static char *format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static char *format(const char *fmt, ...)
+{
+	char *text = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	return text;
+}
+
+/* ---- peers ---- */
+
+static void check_peer(struct visit *visit)
+{
+	const char *path = cfg_port_option(visit->config, "socket");
+	const char *mode = cfg_port_option(visit->config, "mode");
+	const char *type = visit->port->ops->type;
+	bool client = mode ? strcmp(mode, "client") == 0 : strcmp(type, "virtio-user") == 0;
+
+	if (visit->port->link)
+		return;
+	if (strcmp(type, "tap") == 0)
+		find(visit, DOCTOR_WARNING, format("the interface does not run"),
+		     "bring it up: ip link set dev NAME up");
+	else if (path && client)
+		find(visit, DOCTOR_WARNING, format("nobody answers on '%s'", path),
+		     "start the other side first, or look there at who listens: it is tried again "
+		     "every two seconds");
+	else if (path)
+		find(visit, DOCTOR_WARNING,
+		     format("no front-end is connected to '%s', or its driver is not up", path),
+		     "start the VM with -chardev socket,id=c0,path=SOCKET -netdev "
+		     "vhost-user,id=n0,chardev=c0 -device virtio-net-pci,netdev=n0, and with memory "
+		     "that it shares: -object memory-backend-memfd,id=m0,size=SIZE,share=on -machine "
+		     "memory-backend=m0 (libvirt: <memoryBacking><source type='memfd'/><access "
+		     "mode='shared'/></memoryBacking>)");
+}
+
+/* ---- what the port says of itself ---- */
+
+static void on_fact(void *user, const char *key, const char *value)
+{
+	struct visit *visit = user;
+
+	if (strstr(value, "broken"))
+		find(visit, DOCTOR_ERROR, format("%s: %s", key, value),
+		     "the guest's driver broke a rule of the ring; reset its device (reload the "
+		     "driver or reboot the guest)");
+	else if (strstr(value, "not sealed") || strstr(value, "guarded"))
+		find(visit, DOCTOR_NOTE, format("%s: %s", key, value),
+		     "its front-end could cut this memory off, which would cost the VM its network "
+		     "and nobody else anything; memory-backend-memfd is sealed by itself");
+	else if (strcmp(key, "error") == 0 || strcmp(key, "refused") == 0)
+		find(visit, DOCTOR_ERROR, format("%s", value),
+		     "the line says what the other side did; its log may say why");
+}
+
+/* ---- drops ---- */
+
+static const struct {
+	enum via_drop why;
+	const char *hint;
+} drop_hints[] = {
+	{ VIA_DROP_NO_QUEUE, "its guest is not up, or its driver has not started the queue" },
+	{ VIA_DROP_FULL,
+	  "its reader is slower than its senders: more CPU or queue pairs for the guest, a longer "
+	  "ring (rx_queue_size=1024), or 'lossless: on'" },
+	{ VIA_DROP_TOO_BIG, "frames are longer than the port takes: make the MTUs of both ends equal" },
+	{ VIA_DROP_VLAN, "frames have a VLAN tag that the port is no member of: see 'viaduct vlan'" },
+	{ VIA_DROP_SOURCE, "frames have a source address that is static elsewhere, or is none" },
+	{ VIA_DROP_HEADER, "the guest's driver asks for offloads that are impossible" },
+	{ VIA_DROP_SHORT, "the guest's driver sends frames without a whole header" },
+	{ VIA_DROP_NO_OFFLOAD,
+	  "packets ask for an offload that the receiver lacks and that cannot be done for it" },
+	{ VIA_DROP_IO, "the kernel refuses frames; is the interface up?" },
+};
+
+static const char *hint_of(enum via_drop why)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(drop_hints); i++)
+		if (drop_hints[i].why == why)
+			return drop_hints[i].hint;
+	return NULL;
+}
+
+static void check_drops(struct visit *visit)
+{
+	const struct via_port *port = visit->port;
+
+	for (int why = 0; why < VIA_NR_DROPS; why++) {
+		const char *hint = hint_of((enum via_drop)why);
+		uint64_t dropped = 0, packets = 0;
+
+		for (uint32_t q = 0; q < port->nr_queues; q++) {
+			dropped += via_counter_read(&port->receive[q].drops[why]) +
+				   via_counter_read(&port->transmit[q].drops[why]);
+			packets += via_counter_read(&port->receive[q].packets) +
+				   via_counter_read(&port->transmit[q].packets);
+		}
+		/* A few, while guests come and go, are no reason to see a doctor. */
+		if (!hint || dropped < 100 || dropped < packets / 1000)
+			continue;
+		find(visit, DOCTOR_WARNING,
+		     format("dropped %llu packets: %s", (unsigned long long)dropped,
+			    via_drop_text((enum via_drop)why)),
+		     hint);
+	}
+}
+
+void method_doctor(struct daemon *d, struct rpc_call *call, const json_t *params)
+{
+	struct visit visit = { .d = d, .findings = json_array() };
+
+	(void)params;
+	if (d->cfg->nr_ports == 0)
+		find(&visit, DOCTOR_NOTE, format("the switch has no ports"),
+		     "add some: viaduct port add vm1 type=vhost-user socket=/run/viaduct/vm1.sock");
+	for (uint32_t i = 0; i < d->cfg->nr_ports; i++) {
+		int index = sw_port_find(d->sw, d->cfg->ports[i]->name);
+
+		if (index < 0)
+			continue;
+		visit.config = d->cfg->ports[i];
+		visit.port = sw_port(d->sw, (uint32_t)index);
+		check_peer(&visit);
+		visit.port->ops->describe(visit.port, on_fact, &visit);
+		check_drops(&visit);
+	}
+	rpc_result(call, visit.findings);
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * viaduct-exporter: Prometheus' metrics over HTTP, from the control API.
+ *
+ * A process of its own, so that no HTTP parser sits beside the rings. The broker starts it with the
+ * listening socket; started by hand it serves a socket of another's making just as well.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <microhttpd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/metrics.h"
+#include "daemon/privileges.h"
+#include "daemon/rpc_client.h"
+
+#define MAX_CONNECTIONS 16
+#define TIMEOUT_S       10
+
+struct exporter {
+	const char *control;
+};
+
+/* The whole text, or NULL with the reason. A connection each time: the data process may be another
+ * one by now. */
+static char *collect(const struct exporter *exporter, struct via_error *err)
+{
+	struct rpc_caller caller;
+	json_t *status = NULL, *stats = NULL;
+	char *text = NULL;
+
+	if (rpc_connect(&caller, exporter->control, err) < 0)
+		return NULL;
+	if (rpc_call_method(&caller, "status", NULL, -1, &status, err) == 0 &&
+	    rpc_call_method(&caller, "stats", NULL, -1, &stats, err) == 0) {
+		text = metrics_text(status, stats);
+		if (!text)
+			via_fail(err, -ENOMEM, "no memory");
+	}
+	json_decref(status);
+	json_decref(stats);
+	rpc_disconnect(&caller);
+	return text;
+}
+
+static enum MHD_Result answer(struct MHD_Connection *connection, unsigned int status, char *text)
+{
+	struct MHD_Response *response =
+		MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+	enum MHD_Result ret;
+
+	if (!response) {
+		free(text);
+		return MHD_NO;
+	}
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+				status == MHD_HTTP_OK ? "text/plain; version=0.0.4; charset=utf-8"
+						      : "text/plain; charset=utf-8");
+	ret = MHD_queue_response(connection, status, response);
+	MHD_destroy_response(response);
+	return ret;
+}
+
+static enum MHD_Result say(struct MHD_Connection *connection, unsigned int status,
+			   const char *sentence)
+{
+	char *text = NULL;
+
+	return asprintf(&text, "%s\n", sentence) < 0 ? MHD_NO : answer(connection, status, text);
+}
+
+static enum MHD_Result on_request(void *user, struct MHD_Connection *connection, const char *url,
+				  const char *method, const char *version, const char *upload,
+				  size_t *upload_size, void **context)
+{
+	struct via_error err;
+	char *text;
+
+	(void)version;
+	(void)upload;
+	(void)upload_size;
+	(void)context;
+	if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
+		return say(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD");
+	if (strcmp(url, "/") == 0)
+		return say(connection, MHD_HTTP_OK, "viaduct: metrics are at /metrics");
+	if (strcmp(url, "/metrics") != 0)
+		return say(connection, MHD_HTTP_NOT_FOUND, "metrics are at /metrics");
+	text = collect(user, &err);
+	if (!text)
+		return say(connection, MHD_HTTP_SERVICE_UNAVAILABLE, err.text);
+	return answer(connection, MHD_HTTP_OK, text);
+}
+
+static int serve(struct exporter *exporter, int fd)
+{
+	struct MHD_Daemon *httpd;
+	sigset_t set;
+	int sig;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	httpd = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO, 0, NULL, NULL,
+				 on_request, exporter, MHD_OPTION_LISTEN_SOCKET, fd,
+				 MHD_OPTION_CONNECTION_LIMIT, (unsigned int)MAX_CONNECTIONS,
+				 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)TIMEOUT_S,
+				 MHD_OPTION_THREAD_STACK_SIZE, (size_t)262144, MHD_OPTION_END);
+	if (!httpd) {
+		fprintf(stderr, "viaduct-exporter: cannot serve descriptor %d\n", fd);
+		return EXIT_FAILURE;
+	}
+	sigwait(&set, &sig);
+	MHD_stop_daemon(httpd);
+	return EXIT_SUCCESS;
+}
+
+int main(int argc, char *argv[])
+{
+	static const struct option table[] = { { "fd", required_argument, NULL, 'f' },
+					       { "socket", required_argument, NULL, 's' },
+					       { NULL, 0, NULL, 0 } };
+	struct exporter exporter = { 0 };
+	struct via_error err;
+	int c, fd = -1;
+
+	while ((c = getopt_long(argc, argv, "s:", table, NULL)) != -1) {
+		if (c == 'f')
+			fd = atoi(optarg);
+		else if (c == 's')
+			exporter.control = optarg;
+		else
+			return EXIT_FAILURE;
+	}
+	if (fd < 0 || !exporter.control) {
+		fputs("viaduct-exporter: started by viaductd; by hand: viaduct-exporter --fd N "
+		      "-s CONTROL, with N a listening socket\n",
+		      stderr);
+		return EXIT_FAILURE;
+	}
+	if (privileges_drop(PRIVILEGES_KEEP_USER, 0, 0, &err) < 0) {
+		fprintf(stderr, "viaduct-exporter: %s\n", err.text);
+		return EXIT_FAILURE;
+	}
+	return serve(&exporter, fd);
+}
