@@ -61,7 +61,8 @@ static int do_listen(struct broker *broker, struct broker_request *request,
 		     struct broker_reply *reply, bool *keep_fd)
 {
 	if (request->text[0] != '/' || strlen(request->text) >= DAEMON_PATH_SIZE)
-		return via_fail(&reply->err, -EINVAL, "'%.64s' is no path of a socket", request->text);
+		return via_fail(&reply->err, -EINVAL, "'%.64s' is no path of a socket",
+				request->text);
 	*keep_fd = true;
 	return broker_listen(&broker->files, request->text, request->uid, request->gid,
 			     request->mode, &reply->err);
@@ -73,7 +74,8 @@ static int do_connect(struct broker *broker, struct broker_request *request,
 	(void)broker;
 	(void)keep_fd;
 	if (request->text[0] != '/' || strlen(request->text) >= DAEMON_PATH_SIZE)
-		return via_fail(&reply->err, -EINVAL, "'%.64s' is no path of a socket", request->text);
+		return via_fail(&reply->err, -EINVAL, "'%.64s' is no path of a socket",
+				request->text);
 	return via_opener_direct.connect_unix(via_opener_direct.user, request->text, &reply->err);
 }
 
@@ -98,8 +100,8 @@ static int take_ifname(const struct broker_request *request, char ifname[IFNAMSI
 	return 0;
 }
 
-static int do_tap(struct broker *broker, struct broker_request *request,
-		  struct broker_reply *reply, bool *keep_fd)
+static int do_tap(struct broker *broker, struct broker_request *request, struct broker_reply *reply,
+		  bool *keep_fd)
 {
 	int ret = take_ifname(request, reply->name, &reply->err);
 
@@ -154,10 +156,14 @@ static const struct {
 	broker_fn *serve;
 	bool gives_fd; /* what 'serve' returns is a descriptor, else 0 */
 } kinds[BROKER_NR_KINDS] = {
-	[BROKER_LISTEN_UNIX] = { do_listen, true },   [BROKER_CONNECT_UNIX] = { do_connect, true },
-	[BROKER_UNLINK_UNIX] = { do_unlink, false },  [BROKER_TAP] = { do_tap, true },
-	[BROKER_TAP_SETUP] = { do_tap_setup, false }, [BROKER_STATE_FILE] = { do_state_file, true },
-	[BROKER_READ_CONFIG] = { do_read_config, true }, [BROKER_READY] = { do_ready, false },
+	[BROKER_LISTEN_UNIX] = { do_listen, true },
+	[BROKER_CONNECT_UNIX] = { do_connect, true },
+	[BROKER_UNLINK_UNIX] = { do_unlink, false },
+	[BROKER_TAP] = { do_tap, true },
+	[BROKER_TAP_SETUP] = { do_tap_setup, false },
+	[BROKER_STATE_FILE] = { do_state_file, true },
+	[BROKER_READ_CONFIG] = { do_read_config, true },
+	[BROKER_READY] = { do_ready, false },
 };
 
 static void serve_request(struct broker *broker, struct broker_request *request)
@@ -420,9 +426,9 @@ static int open_control(struct broker *broker, struct via_error *err)
 	const struct broker_setup *setup = broker->setup;
 	bool becomes = setup->user == PRIVILEGES_BECOME_USER;
 
-	broker->control_fd = broker_listen(&broker->files, setup->control,
-					   becomes ? setup->uid : UINT32_MAX,
-					   becomes ? setup->gid : UINT32_MAX, 0660, err);
+	broker->control_fd =
+		broker_listen(&broker->files, setup->control, becomes ? setup->uid : UINT32_MAX,
+			      becomes ? setup->gid : UINT32_MAX, 0660, err);
 	return broker->control_fd < 0 ? via_fail_in(err, broker->control_fd, "control") : 0;
 }
 
@@ -454,9 +460,10 @@ static int open_metrics(struct broker *broker, struct via_error *err)
 	if (!address)
 		return 0;
 	if (!find_exporter(broker))
-		return via_fail(err, -ENOENT,
-				"metrics: the program viaduct-exporter is not there; build it (it needs "
-				"libmicrohttpd-dev) or remove the key 'metrics'");
+		return via_fail(
+			err, -ENOENT,
+			"metrics: the program viaduct-exporter is not there; build it (it needs "
+			"libmicrohttpd-dev) or remove the key 'metrics'");
 	if (strncmp(address, "unix:", 5) != 0)
 		fd = broker_listen_tcp(address, err);
 	else
@@ -475,9 +482,10 @@ static int open_running(struct broker *broker, struct via_error *err)
 	const struct broker_setup *setup = broker->setup;
 	int fd = memfd_create("viaduct-running", MFD_CLOEXEC);
 
-	if (fd < 0 || write(fd, setup->config_text, setup->config_size) !=
-			      (ssize_t)setup->config_size) {
-		int ret = via_fail(err, -errno, "cannot keep the configuration: %s", strerror(errno));
+	if (fd < 0 ||
+	    write(fd, setup->config_text, setup->config_size) != (ssize_t)setup->config_size) {
+		int ret =
+			via_fail(err, -errno, "cannot keep the configuration: %s", strerror(errno));
 
 		if (fd >= 0)
 			close(fd);

@@ -53,7 +53,7 @@ struct broker_setup {
 	const char *config_text; /* what it holds, checked */
 	size_t config_size;
 	const char *control, *metrics, *run_dir; /* 'metrics' may be NULL */
-	enum privileges_user user; /* what the data process becomes */
+	enum privileges_user user;               /* what the data process becomes */
 	uid_t uid;
 	gid_t gid;
 };

@@ -54,14 +54,16 @@ static int make_directory(const char *dir, const char *what, struct via_error *e
 	if (mkdir(dir, 0755) == 0 || errno == EEXIST)
 		return 0;
 	if (errno == ENOENT)
-		return via_fail(err, -ENOENT, "%s: the directory '%s' and the one above it do not "
-					      "exist; make them first",
+		return via_fail(err, -ENOENT,
+				"%s: the directory '%s' and the one above it do not "
+				"exist; make them first",
 				what, dir);
 	if (errno == EACCES || errno == EPERM || errno == EROFS)
-		return via_fail(err, -errno,
-				"%s: the directory '%s' does not exist and %s may not make it; make it "
-				"first, or choose another place",
-				what, dir, who(user));
+		return via_fail(
+			err, -errno,
+			"%s: the directory '%s' does not exist and %s may not make it; make it "
+			"first, or choose another place",
+			what, dir, who(user));
 	return via_fail(err, -errno, "%s: cannot make the directory '%s': %s", what, dir,
 			strerror(errno));
 }
@@ -165,8 +167,9 @@ int broker_state_file(const struct broker_files *files, const char *name, uint64
 	int fd, ret;
 
 	if (!is_state_name(name) || size == 0 || size > STATE_FILE_MAX)
-		return via_fail(err, -EINVAL, "no state file can be called '%.64s' and have %llu bytes",
-				name, (unsigned long long)size);
+		return via_fail(err, -EINVAL,
+				"no state file can be called '%.64s' and have %llu bytes", name,
+				(unsigned long long)size);
 	ret = make_directory(files->run_dir, "run_dir", err);
 	if (ret < 0)
 		return ret;
@@ -188,8 +191,9 @@ int broker_config_file(const struct broker_files *files, struct via_error *err)
 	int fd;
 
 	if (!files->config_path)
-		return via_fail(err, -ENOENT,
-				"viaductd was started without --config, so there is no file to read");
+		return via_fail(
+			err, -ENOENT,
+			"viaductd was started without --config, so there is no file to read");
 	/* O_NONBLOCK: a FIFO in its place must not stop the broker. */
 	fd = open(files->config_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
@@ -237,11 +241,12 @@ int broker_listen_tcp(const char *address, struct via_error *err)
 	}
 	ret = getaddrinfo(host, port, &hints, &info);
 	if (ret != 0)
-		return via_fail(err, -EINVAL, "metrics: '%s' is no address of this machine: %s", address,
-				gai_strerror(ret));
+		return via_fail(err, -EINVAL, "metrics: '%s' is no address of this machine: %s",
+				address, gai_strerror(ret));
 	ret = listen_on(info);
 	freeaddrinfo(info);
 	if (ret < 0)
-		return via_fail(err, ret, "metrics: cannot listen on %s: %s", address, strerror(-ret));
+		return via_fail(err, ret, "metrics: cannot listen on %s: %s", address,
+				strerror(-ret));
 	return ret;
 }

@@ -16,6 +16,8 @@
 #include <unistd.h>
 #include <viaduct/log.h>
 
+#include "base/base.h"
+
 struct planned {
 	struct cfg_port *port; /* to open; owned */
 	struct cfg_port *old;  /* what it replaces, closed by then; owned; NULL: nothing */
@@ -25,7 +27,7 @@ struct change {
 	struct daemon *d;
 	struct planned *planned;
 	uint32_t nr_planned;
-	uint32_t nr_closing; /* ports that are not gone yet, and one while collecting */
+	uint32_t nr_closing;        /* ports that are not gone yet, and one while collecting */
 	struct cfg_static *statics; /* to add when the ports are there */
 	uint32_t nr_statics;
 	struct node *report;
@@ -82,7 +84,7 @@ struct change *change_begin(struct daemon *d, change_done_fn *done, void *user)
 
 /* ---- ports in and out of the switch ---- */
 
-static void add_statics_of(struct daemon *d, const char *name)
+static via_cold void add_statics_of(struct daemon *d, const char *name)
 {
 	int index = sw_port_find(d->sw, name);
 	struct via_error err;
@@ -307,8 +309,8 @@ void change_set(struct change *change, struct cfg_port *port)
 static void note_restart(struct change *change, const char *key, bool differs)
 {
 	if (differs)
-		change_note(change, "'%s' has changed: that takes effect when viaductd is restarted",
-			    key);
+		change_note(change,
+			    "'%s' has changed: that takes effect when viaductd is restarted", key);
 }
 
 static bool text_differs(const char *a, const char *b)
@@ -332,11 +334,13 @@ static void note_restarts(struct change *change, const struct cfg *now, const st
 	note_restart(change, "group", text_differs(now->group, wanted->group));
 	note_restart(change, "workers", cpus_differ(now, wanted));
 	note_restart(change, "fdb",
-		     now->fdb_ageing_s != wanted->fdb_ageing_s || now->fdb_size != wanted->fdb_size ||
+		     now->fdb_ageing_s != wanted->fdb_ageing_s ||
+			     now->fdb_size != wanted->fdb_size ||
 			     now->fdb_port_limit != wanted->fdb_port_limit);
 }
 
-static const struct cfg_static *find_static(const struct cfg *cfg, const struct cfg_static *like)
+static via_cold const struct cfg_static *find_static(const struct cfg *cfg,
+						     const struct cfg_static *like)
 {
 	for (uint32_t i = 0; i < cfg->nr_statics; i++) {
 		const struct cfg_static *s = &cfg->statics[i];

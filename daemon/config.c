@@ -173,7 +173,8 @@ struct cfg_port *cfg_find_port(const struct cfg *cfg, const char *name)
 
 int cfg_add_port(struct cfg *cfg, struct cfg_port *port)
 {
-	struct cfg_port **ports = realloc(cfg->ports, (cfg->nr_ports + 1) * sizeof(struct cfg_port *));
+	struct cfg_port **ports =
+		realloc(cfg->ports, (cfg->nr_ports + 1) * sizeof(struct cfg_port *));
 
 	if (!ports)
 		return -1;
@@ -342,8 +343,8 @@ struct node *cfg_port_to_node(const struct cfg_port *port)
 
 static bool add_statics(struct node *fdb, const struct cfg *cfg)
 {
-	struct node *list = cfg->nr_statics ? node_add(fdb, "static", node_create(NODE_LIST, NULL))
-					    : NULL;
+	struct node *list =
+		cfg->nr_statics ? node_add(fdb, "static", node_create(NODE_LIST, NULL)) : NULL;
 	bool done = list || !cfg->nr_statics;
 
 	for (uint32_t i = 0; done && i < cfg->nr_statics; i++) {

@@ -34,9 +34,9 @@ struct cfg_static { /* a MAC address that is always behind one port */
 };
 
 struct cfg {
-	char *control; /* never NULL */
-	char *metrics; /* "unix:/path", "host:port", or NULL: none */
-	char *run_dir; /* never NULL */
+	char *control;      /* never NULL */
+	char *metrics;      /* "unix:/path", "host:port", or NULL: none */
+	char *run_dir;      /* never NULL */
 	char *user, *group; /* NULL: as started */
 	uint32_t nr_workers;
 	int *cpus; /* nr_workers of them, or NULL: not pinned */
@@ -64,7 +64,7 @@ void cfg_free(struct cfg *cfg); /* accepts NULL */
 struct cfg_port *cfg_port_from_node(const struct node *map, const struct cfg *cfg,
 				    const struct cfg_port *replaces, struct mistakes *m);
 struct cfg_port *cfg_port_copy(const struct cfg_port *port);
-void cfg_port_free(struct cfg_port *port); /* accepts NULL */
+void cfg_port_free(struct cfg_port *port);                                 /* accepts NULL */
 const char *cfg_port_option(const struct cfg_port *port, const char *key); /* or NULL */
 /* Reads one static entry; its port must be one of 'cfg' unless that is NULL. */
 bool cfg_static_from_node(struct cfg_static *entry, const struct node *map, const struct cfg *cfg,
@@ -72,7 +72,7 @@ bool cfg_static_from_node(struct cfg_static *entry, const struct node *map, cons
 
 struct cfg_port *cfg_find_port(const struct cfg *cfg, const char *name); /* or NULL */
 int cfg_add_port(struct cfg *cfg, struct cfg_port *port);                /* consumed on success */
-struct cfg_port *cfg_take_port(struct cfg *cfg, const char *name);       /* out of the list, or NULL */
+struct cfg_port *cfg_take_port(struct cfg *cfg, const char *name); /* out of the list, or NULL */
 int cfg_add_static(struct cfg *cfg, const struct cfg_static *entry);
 void cfg_remove_static(struct cfg *cfg, const uint8_t mac[6], uint16_t vlan);
 

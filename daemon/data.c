@@ -80,13 +80,19 @@ static void data_change_ended(struct daemon *d)
 
 /* ---- signals ---- */
 
+static void log_change(const char *what, const char *text)
+{
+	if (what && text)
+		via_log(strcmp(what, "failed") == 0 ? VIA_LOG_ERROR : VIA_LOG_INFO,
+			"reload: %s: %s", what, text);
+}
+
 static void log_report(void *user, const struct node *report)
 {
 	(void)user;
 	for (const struct node *list = report->first; list; list = list->next)
 		for (const struct node *text = list->first; text; text = text->next)
-			via_log(strcmp(list->key, "failed") == 0 ? VIA_LOG_ERROR : VIA_LOG_INFO,
-				"reload: %s: %s", list->key, text->text);
+			log_change(list->key, text->text);
 	via_log(VIA_LOG_INFO, "reload: done");
 }
 
@@ -191,7 +197,8 @@ static int open_ports(struct daemon *d, bool lenient, struct via_error *err)
 	uint32_t failed = change_open_all(d);
 
 	if (failed && !lenient)
-		return via_fail(err, -EINVAL, "%u of the ports cannot be opened; not starting", failed);
+		return via_fail(err, -EINVAL, "%u of the ports cannot be opened; not starting",
+				failed);
 	return 0;
 }
 
@@ -207,8 +214,8 @@ static int start(struct data *data, const struct data_start *s, struct via_error
 	if (ret == 0)
 		ret = watch_signals(data, err);
 	if (ret == 0)
-		ret = via_loop_watch(&data->broker_watch, d->loop, s->broker_fd, EPOLLRDHUP, on_broker,
-				     data, err);
+		ret = via_loop_watch(&data->broker_watch, d->loop, s->broker_fd, EPOLLRDHUP,
+				     on_broker, data, err);
 	if (ret == 0)
 		ret = create_switch(d, err);
 	if (ret == 0)

@@ -15,7 +15,7 @@ struct data_start {
 	/* A file shared with the broker that holds the running configuration: read at start, written
 	 * after each change, so that a data process that follows a crashed one goes on with it. */
 	int running_fd;
-	bool restarted; /* after a crash: serve what can be served instead of giving up */
+	bool restarted;          /* after a crash: serve what can be served instead of giving up */
 	const char *config_path; /* as an operator calls it, or NULL */
 };
 

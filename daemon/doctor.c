@@ -102,8 +102,10 @@ static const struct {
 	{ VIA_DROP_FULL,
 	  "its reader is slower than its senders: more CPU or queue pairs for the guest, a longer "
 	  "ring (rx_queue_size=1024), or 'lossless: on'" },
-	{ VIA_DROP_TOO_BIG, "frames are longer than the port takes: make the MTUs of both ends equal" },
-	{ VIA_DROP_VLAN, "frames have a VLAN tag that the port is no member of: see 'viaduct vlan'" },
+	{ VIA_DROP_TOO_BIG,
+	  "frames are longer than the port takes: make the MTUs of both ends equal" },
+	{ VIA_DROP_VLAN,
+	  "frames have a VLAN tag that the port is no member of: see 'viaduct vlan'" },
 	{ VIA_DROP_SOURCE, "frames have a source address that is static elsewhere, or is none" },
 	{ VIA_DROP_HEADER, "the guest's driver asks for offloads that are impossible" },
 	{ VIA_DROP_SHORT, "the guest's driver sends frames without a whole header" },

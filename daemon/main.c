@@ -68,7 +68,8 @@ static struct cfg *parse(const char *path, const char *text, size_t size)
 
 	if (!cfg) {
 		mistakes_print(&m, path, stderr);
-		fprintf(stderr, "viaductd: %zu mistake%s in '%s'\n", m.n, m.n == 1 ? "" : "s", path);
+		fprintf(stderr, "viaductd: %zu mistake%s in '%s'\n", m.n, m.n == 1 ? "" : "s",
+			path);
 	}
 	mistakes_fini(&m);
 	return cfg;
@@ -149,9 +150,12 @@ static int wrong_usage(const char *what, const char *word)
 static int parse_options(int argc, char *argv[], struct options *options)
 {
 	static const struct option table[] = {
-		{ "config", required_argument, NULL, 'c' }, { "check", required_argument, NULL, 'k' },
-		{ "version", no_argument, NULL, 'V' },	    { "help", no_argument, NULL, 'h' },
-		{ "keys", no_argument, NULL, 'K' },	    { "verbose", no_argument, NULL, 'v' },
+		{ "config", required_argument, NULL, 'c' },
+		{ "check", required_argument, NULL, 'k' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "keys", no_argument, NULL, 'K' },
+		{ "verbose", no_argument, NULL, 'v' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;

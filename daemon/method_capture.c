@@ -33,7 +33,8 @@ static int prepare(int fd, struct via_error *err)
 	struct stat st;
 
 	if (fstat(fd, &st) < 0 || !(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
-		return via_fail(err, -EINVAL, "capture.start: the descriptor must be a pipe or socket");
+		return via_fail(err, -EINVAL,
+				"capture.start: the descriptor must be a pipe or socket");
 	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
 		return via_fail(err, -errno, "capture.start: %s", strerror(errno));
 	return 0;
@@ -56,7 +57,8 @@ void method_capture_start(struct daemon *d, struct rpc_call *call, const json_t 
 		ret = via_fail(&err, -EBADF,
 			       "capture.start: no descriptor to write to came with the request");
 	else if (snaplen < 14 || snaplen > 65589)
-		ret = via_fail(&err, -EINVAL, "capture.start: snaplen must be from 14 to 65589 bytes");
+		ret = via_fail(&err, -EINVAL,
+			       "capture.start: snaplen must be from 14 to 65589 bytes");
 	else
 		ret = prepare(fd, &err);
 	if (ret == 0)

@@ -246,7 +246,8 @@ void method_save(struct daemon *d, struct rpc_call *call, const json_t *params)
 	char *text = tree ? node_to_yaml(tree) : NULL;
 
 	(void)params;
-	rpc_result(call, text ? json_pack("{s:s, s:s?}", "yaml", text, "config", d->config_path) : NULL);
+	rpc_result(call,
+		   text ? json_pack("{s:s, s:s?}", "yaml", text, "config", d->config_path) : NULL);
 	free(text);
 	node_free(tree);
 }

@@ -25,13 +25,13 @@ static void add_entry(void *user, const struct sw_fdb_entry *entry)
 		return;
 	if (walk->total++ >= walk->limit)
 		return;
-	json_array_append_new(
-		walk->list,
-		json_pack("{s:o, s:i, s:s, s:b, s:i}", "mac",
-			  json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", entry->mac[0], entry->mac[1],
-				       entry->mac[2], entry->mac[3], entry->mac[4], entry->mac[5]),
-			  "vlan", (int)entry->vlan, "port", port->name, "static", entry->is_static,
-			  "age_s", (int)entry->age_s));
+	json_array_append_new(walk->list,
+			      json_pack("{s:o, s:i, s:s, s:b, s:i}", "mac",
+					json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", entry->mac[0],
+						     entry->mac[1], entry->mac[2], entry->mac[3],
+						     entry->mac[4], entry->mac[5]),
+					"vlan", (int)entry->vlan, "port", port->name, "static",
+					entry->is_static, "age_s", (int)entry->age_s));
 }
 
 /* The index of the port that 'params' name, -1 for none named, -2 after an error answer. */
@@ -69,7 +69,8 @@ void method_fdb_add(struct daemon *d, struct rpc_call *call, const json_t *param
 	struct via_error err;
 
 	if (!map)
-		rpc_error(call, RPC_INVALID_PARAMS, "fdb.add: the parameters are nested too deeply");
+		rpc_error(call, RPC_INVALID_PARAMS,
+			  "fdb.add: the parameters are nested too deeply");
 	else if (!cfg_static_from_node(&entry, map, d->cfg, &m))
 		rpc_error(call, RPC_INVALID_PARAMS, "%s", m.n ? m.list[0].text : "no memory");
 	else if (change_add_static(d, &entry, &err) < 0)
@@ -92,7 +93,8 @@ void method_fdb_del(struct daemon *d, struct rpc_call *call, const json_t *param
 			  "fdb.del: mac must be the address of one station, such as "
 			  "52:54:00:12:34:56");
 	else if (vlan > 4094)
-		rpc_error(call, RPC_INVALID_PARAMS, "fdb.del: vlan must be a number from 0 to 4094");
+		rpc_error(call, RPC_INVALID_PARAMS,
+			  "fdb.del: vlan must be a number from 0 to 4094");
 	else if (change_del_static(d, mac, (uint16_t)vlan, &err) < 0)
 		rpc_error(call, RPC_FAILED, "%s", err.text);
 	else

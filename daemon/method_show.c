@@ -52,8 +52,9 @@ static json_t *direction(const struct via_queue_stats *stats, uint32_t first, ui
 static json_t *port_stats(const struct via_port *port)
 {
 	return json_pack("{s:s, s:s, s:b, s:o, s:o}", "name", port->name, "type", port->ops->type,
-			 "link", port->link, "receive", direction(port->receive, 0, port->nr_queues),
-			 "transmit", direction(port->transmit, 0, port->nr_queues));
+			 "link", port->link, "receive",
+			 direction(port->receive, 0, port->nr_queues), "transmit",
+			 direction(port->transmit, 0, port->nr_queues));
 }
 
 static struct via_port *find_port(struct daemon *d, const char *name)
@@ -87,8 +88,8 @@ void method_stats(struct daemon *d, struct rpc_call *call, const json_t *params)
 			json_array_append_new(ports, port_stats(port));
 	}
 	sw_counters(d->sw, add_counter, counters);
-	rpc_result(call, json_pack("{s:I, s:o, s:o}", "time_us", (json_int_t)via_clock_us(), "ports",
-				   ports, "switch", counters));
+	rpc_result(call, json_pack("{s:I, s:o, s:o}", "time_us", (json_int_t)via_clock_us(),
+				   "ports", ports, "switch", counters));
 }
 
 /* ---- status ---- */
@@ -107,12 +108,13 @@ static json_t *workers_to_json(struct sw_switch *sw)
 
 		sw_worker_info(sw, i, &info);
 		json_array_append_new(
-			list, json_pack("{s:i, s:i, s:i, s:b, s:i, s:i, s:I, s:I, s:I, s:I}", "worker",
-					(int)i, "tid", info.tid, "cpu", info.cpu, "asleep", info.asleep,
-					"queues", (int)info.queues, "polled", (int)info.polled,
-					"busy_us", (json_int_t)info.busy_us, "packets",
-					(json_int_t)info.packets, "wakeups", (json_int_t)info.wakeups,
-					"sleeps", (json_int_t)info.sleeps));
+			list,
+			json_pack("{s:i, s:i, s:i, s:b, s:i, s:i, s:I, s:I, s:I, s:I}", "worker",
+				  (int)i, "tid", info.tid, "cpu", info.cpu, "asleep", info.asleep,
+				  "queues", (int)info.queues, "polled", (int)info.polled, "busy_us",
+				  (json_int_t)info.busy_us, "packets", (json_int_t)info.packets,
+				  "wakeups", (json_int_t)info.wakeups, "sleeps",
+				  (json_int_t)info.sleeps));
 	}
 	return list;
 }
@@ -145,7 +147,8 @@ void method_status(struct daemon *d, struct rpc_call *call, const json_t *params
 			     d->config_path, "control", d->cfg->control, "metrics", d->cfg->metrics,
 			     "run_dir", d->cfg->run_dir, "poll_us", poll_to_json(d->cfg->poll_us),
 			     "ports", (int)d->cfg->nr_ports, "ports_up", (int)up, "fdb_entries",
-			     (int)fdb_entries, "workers", workers_to_json(d->sw), "switch", counters));
+			     (int)fdb_entries, "workers", workers_to_json(d->sw), "switch",
+			     counters));
 }
 
 /* ---- ports ---- */
@@ -187,10 +190,11 @@ static json_t *port_queues(struct daemon *d, const struct via_port *port, uint32
 	json_t *list = json_array();
 
 	for (uint32_t q = 0; q < port->nr_queues; q++)
-		json_array_append_new(list, json_pack("{s:i, s:i, s:o, s:o}", "queue", (int)q, "worker",
-						      sw_queue_worker(d->sw, index, q), "receive",
-						      direction(port->receive, q, q + 1), "transmit",
-						      direction(port->transmit, q, q + 1)));
+		json_array_append_new(list,
+				      json_pack("{s:i, s:i, s:o, s:o}", "queue", (int)q, "worker",
+						sw_queue_worker(d->sw, index, q), "receive",
+						direction(port->receive, q, q + 1), "transmit",
+						direction(port->transmit, q, q + 1)));
 	return list;
 }
 
@@ -265,11 +269,12 @@ void method_help(struct daemon *d, struct rpc_call *call, const json_t *params)
 
 		for (const struct rpc_param *p = m->params; p->name; p++)
 			json_array_append_new(parameters,
-					      json_pack("{s:s, s:s, s:b, s:s}", "name", p->name, "kind",
-							kinds[p->kind], "required", p->required, "help",
-							p->help));
-		json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:b}", "method", m->name, "help",
-						      m->help, "params", parameters, "open", m->open));
+					      json_pack("{s:s, s:s, s:b, s:s}", "name", p->name,
+							"kind", kinds[p->kind], "required",
+							p->required, "help", p->help));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:o, s:b}", "method", m->name, "help",
+						m->help, "params", parameters, "open", m->open));
 	}
 	rpc_result(call, list);
 }

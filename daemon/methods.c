@@ -2,9 +2,18 @@
 /* The table of the control API's methods. Checks (rpc.c), 'help' and documentation come from it. */
 #include "daemon/methods.h"
 
-#define PORT(needed, text) { "port", RPC_TEXT, needed, text }
-#define MAC                { "mac", RPC_TEXT, true, "such as 52:54:00:12:34:56" }
-#define VLAN               { "vlan", RPC_NUMBER, false, "0 or left out: without VLAN" }
+#define PORT(needed, text)                     \
+	{                                      \
+		"port", RPC_TEXT, needed, text \
+	}
+#define MAC                                                        \
+	{                                                          \
+		"mac", RPC_TEXT, true, "such as 52:54:00:12:34:56" \
+	}
+#define VLAN                                                             \
+	{                                                                \
+		"vlan", RPC_NUMBER, false, "0 or left out: without VLAN" \
+	}
 
 const struct rpc_method rpc_methods[] = {
 	{ .name = "status", .run = method_status, .help = "The daemon, its workers and counters." },
@@ -63,7 +72,9 @@ const struct rpc_method rpc_methods[] = {
 	  .params = { PORT(false, "only this one; left out or 'all': all"),
 		      { "snaplen", RPC_NUMBER, false, "bytes of a frame; 65535 if left out" } } },
 	{ .name = "capture.stop", .run = method_capture_stop, .help = "Ends the capture." },
-	{ .name = "doctor", .run = method_doctor, .help = "What is wrong, and what to do about it." },
+	{ .name = "doctor",
+	  .run = method_doctor,
+	  .help = "What is wrong, and what to do about it." },
 	{ .name = "set",
 	  .run = method_set,
 	  .help = "Changes a setting of the daemon.",

@@ -33,7 +33,8 @@ static const struct worker_metric {
 	const char *name, *key, *help;
 	double scale; /* base units in one of ours */
 } worker_metrics[] = {
-	{ "viaduct_worker_busy_seconds_total", "busy_us", "Time that the worker moved packets.", 1e-6 },
+	{ "viaduct_worker_busy_seconds_total", "busy_us", "Time that the worker moved packets.",
+	  1e-6 },
 	{ "viaduct_worker_packets_total", "packets", "Packets that the worker took in.", 1 },
 	{ "viaduct_worker_wakeups_total", "wakeups", "How often the worker was woken.", 1 },
 	{ "viaduct_worker_sleeps_total", "sleeps", "How often the worker went to sleep.", 1 },
@@ -81,8 +82,7 @@ static void write_drops(FILE *out, const char *name, const char *direction, cons
 	head(out, name, "counter", help);
 	json_array_foreach(ports, i, port)
 	{
-		json_t *drops =
-			json_object_get(json_object_get(port, direction), "drops");
+		json_t *drops = json_object_get(json_object_get(port, direction), "drops");
 
 		json_object_foreach(drops, reason, count)
 		{

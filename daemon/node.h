@@ -33,7 +33,7 @@ struct mistakes {
 	struct mistake {
 		unsigned int line; /* 0: not about a line */
 		char *text;        /* owned */
-	} *list;
+	} * list;
 	size_t n;
 };
 
@@ -52,13 +52,14 @@ void node_free(struct node *node); /* accepts NULL */
 struct node *node_add(struct node *parent, const char *key, struct node *child);
 struct node *node_add_text(struct node *parent, const char *key, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-struct node *node_add_string(struct node *parent, const char *key, const char *text); /* is_string */
+struct node *node_add_string(struct node *parent, const char *key,
+			     const char *text); /* is_string */
 /* The member of a mapping, or NULL. */
 struct node *node_get(const struct node *map, const char *key);
 /* Adds or replaces a member; 'child' is consumed. */
 int node_set(struct node *map, const char *key, struct node *child);
 void node_remove(struct node *map, const char *key); /* frees the member, if there is one */
-struct node *node_copy(const struct node *node); /* without 'next' and 'key' */
+struct node *node_copy(const struct node *node);     /* without 'next' and 'key' */
 
 /* ---- node_yaml.c ---- */
 /*

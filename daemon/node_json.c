@@ -79,7 +79,8 @@ static json_t *text_to_json(const char *text)
 {
 	size_t len = strlen(text);
 
-	if (len > 0 && len < 16 && strspn(text, "0123456789") == len && (text[0] != '0' || len == 1))
+	if (len > 0 && len < 16 && strspn(text, "0123456789") == len &&
+	    (text[0] != '0' || len == 1))
 		return json_integer(strtoll(text, NULL, 10));
 	if (strcmp(text, "on") == 0)
 		return json_true();

@@ -45,9 +45,9 @@ static struct node *convert_text(struct yaml_walk *walk, const yaml_node_t *from
 		return stop(walk, from, "a text with a NUL byte in it");
 	node = node_create(NODE_TEXT, value);
 	if (node)
-		node->is_null = from->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
-				(value[0] == '\0' || strcmp(value, "~") == 0 ||
-				 strcmp(value, "null") == 0);
+		node->is_null =
+			from->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+			(value[0] == '\0' || strcmp(value, "~") == 0 || strcmp(value, "null") == 0);
 	return node;
 }
 
@@ -81,7 +81,8 @@ static void convert_member(struct yaml_walk *walk, struct node *map, const yaml_
 static struct node *convert_children(struct yaml_walk *walk, const yaml_node_t *from,
 				     unsigned int depth)
 {
-	struct node *node = node_create(from->type == YAML_MAPPING_NODE ? NODE_MAP : NODE_LIST, NULL);
+	struct node *node =
+		node_create(from->type == YAML_MAPPING_NODE ? NODE_MAP : NODE_LIST, NULL);
 
 	if (!node)
 		return NULL;
@@ -147,8 +148,9 @@ static struct node *convert_document(yaml_document_t *document, struct mistakes 
 		tree->is_null = false;
 	}
 	if (tree && tree->kind != NODE_MAP) {
-		mistakes_add(m, tree->line, "a configuration is a mapping of keys to values, such "
-					    "as 'ports: […]'");
+		mistakes_add(m, tree->line,
+			     "a configuration is a mapping of keys to values, such "
+			     "as 'ports: […]'");
 		walk.stopped = true;
 	}
 	if (walk.stopped) {
@@ -207,7 +209,9 @@ struct node *node_from_yaml(const char *text, size_t size, struct mistakes *m)
 /* Words that YAML readers take for something else than a text. */
 static bool is_plain(const char *text)
 {
-	static const char *const special[] = { "true", "false", "yes", "no", "null", "~", "y", "n" };
+	static const char *const special[] = {
+		"true", "false", "yes", "no", "null", "~", "y", "n"
+	};
 
 	if (text[0] == '\0' || strchr("-:.", text[0]) ||
 	    strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:-") !=

@@ -32,7 +32,8 @@ char *daemon_read_fd(int fd, size_t *size, struct via_error *err)
 		ssize_t got;
 
 		if (used + 1 >= room) {
-			char *larger = room < DAEMON_CONFIG_MAX ? realloc(text, room + 16384) : NULL;
+			char *larger =
+				room < DAEMON_CONFIG_MAX ? realloc(text, room + 16384) : NULL;
 
 			if (!larger) {
 				free(text);

@@ -129,8 +129,9 @@ static void client_update(struct rpc_client *client)
 static int client_flush(struct rpc_client *client)
 {
 	while (client->out.used > client->out_sent) {
-		ssize_t sent = send(client->fd, client->out.data + client->out_sent,
-				    client->out.used - client->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t sent =
+			send(client->fd, client->out.data + client->out_sent,
+			     client->out.used - client->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (sent < 0 && errno == EINTR)
 			continue;
@@ -169,13 +170,14 @@ static json_t *answer_for(const json_t *id)
 
 static void say_error(struct rpc_client *client, json_t *id, enum rpc_code code, const char *text)
 {
-	json_t *answer = json_pack("{s:s, s:O, s:{s:i, s:s}}", "jsonrpc", "2.0", "id",
-				   id ? id : json_null(), "error", "code", (int)code, "message", text);
+	json_t *answer =
+		json_pack("{s:s, s:O, s:{s:i, s:s}}", "jsonrpc", "2.0", "id", id ? id : json_null(),
+			  "error", "code", (int)code, "message", text);
 
 	/* A text that is not UTF-8 came from the client itself. */
 	if (!answer)
-		answer = json_pack("{s:s, s:n, s:{s:i, s:s}}", "jsonrpc", "2.0", "id", "error", "code",
-				   (int)code, "message", "the request is not UTF-8");
+		answer = json_pack("{s:s, s:n, s:{s:i, s:s}}", "jsonrpc", "2.0", "id", "error",
+				   "code", (int)code, "message", "the request is not UTF-8");
 	if (answer)
 		client_say(client, answer);
 	json_decref(answer);
@@ -340,12 +342,13 @@ static int check_params(const struct rpc_method *method, json_t *params, struct 
 		const struct rpc_param *p = find_param(method, name);
 
 		if (!p && !method->open)
-			return via_fail(err, -EINVAL, "%s has no parameter '%.64s'%s%s", method->name,
-					name, method->params[0].name ? "; its first is " : "",
+			return via_fail(err, -EINVAL, "%s has no parameter '%.64s'%s%s",
+					method->name, name,
+					method->params[0].name ? "; its first is " : "",
 					method->params[0].name ? method->params[0].name : "");
 		if (p && !has_kind(value, p->kind))
-			return via_fail(err, -EINVAL, "%s: the parameter '%s' must be %s", method->name,
-					name, kinds[p->kind]);
+			return via_fail(err, -EINVAL, "%s: the parameter '%s' must be %s",
+					method->name, name, kinds[p->kind]);
 	}
 	for (const struct rpc_param *p = method->params; p->name; p++)
 		if (p->required && !json_object_get(params, p->name))
@@ -379,9 +382,10 @@ static int check_envelope(struct rpc_call *call, struct via_error *err)
 	if (!version || strcmp(version, "2.0") != 0 ||
 	    !json_is_string(json_object_get(request, "method")) ||
 	    (id && !json_is_null(id) && call->id != id))
-		return via_fail(err, RPC_INVALID_REQUEST,
-				"a request looks like {\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": "
-				"\"status\"}");
+		return via_fail(
+			err, RPC_INVALID_REQUEST,
+			"a request looks like {\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": "
+			"\"status\"}");
 	if (!id)
 		call->id = NULL;
 	return 0;
@@ -396,8 +400,8 @@ static int check_call(struct rpc_call *call, struct via_error *err)
 
 	call->method = find_method(name);
 	if (!call->method && best)
-		return via_fail(err, RPC_NO_METHOD, "there is no method '%.64s'; did you mean '%s'?",
-				name, best);
+		return via_fail(err, RPC_NO_METHOD,
+				"there is no method '%.64s'; did you mean '%s'?", name, best);
 	if (!call->method)
 		return via_fail(err, RPC_NO_METHOD, "there is no method '%.64s'; 'help' lists them",
 				name);
@@ -528,8 +532,8 @@ int rpc_add_client(struct rpc *rpc, int fd)
 
 	if (client) {
 		*client = (struct rpc_client){ .rpc = rpc, .fd = fd, .passed_fd = -1 };
-		ret = via_loop_watch(&client->watch, rpc->daemon->loop, fd, EPOLLIN, on_client, client,
-				     NULL);
+		ret = via_loop_watch(&client->watch, rpc->daemon->loop, fd, EPOLLIN, on_client,
+				     client, NULL);
 	}
 	if (ret < 0) {
 		free(client);
@@ -581,7 +585,8 @@ int rpc_create(struct rpc **out, struct daemon *d, int listen_fd,
 		return via_fail(err, -ENOMEM, "no memory for the control API");
 	*rpc = (struct rpc){ .daemon = d, .listen_fd = listen_fd, .client_gone = client_gone };
 	if (listen_fd >= 0)
-		ret = via_loop_watch(&rpc->watch, d->loop, listen_fd, EPOLLIN, on_connect, rpc, err);
+		ret = via_loop_watch(&rpc->watch, d->loop, listen_fd, EPOLLIN, on_connect, rpc,
+				     err);
 	if (ret < 0) {
 		free(rpc);
 		return ret;

@@ -58,7 +58,8 @@ extern const struct rpc_method rpc_methods[];
 void rpc_result(struct rpc_call *call, json_t *result); /* consumed; NULL: no memory */
 void rpc_error(struct rpc_call *call, enum rpc_code code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-int rpc_take_fd(struct rpc_call *call); /* what came with the request (owned by the caller), or -1 */
+int rpc_take_fd(
+	struct rpc_call *call); /* what came with the request (owned by the caller), or -1 */
 void *rpc_client_of(struct rpc_call *call); /* to compare with, in rpc_on_client_gone() */
 const char *rpc_text(const json_t *params, const char *name, const char *fallback);
 json_int_t rpc_number(const json_t *params, const char *name, json_int_t fallback);

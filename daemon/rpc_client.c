@@ -19,21 +19,24 @@ static int explain(const char *path, int error, struct via_error *err)
 {
 	switch (error) {
 	case ENOENT:
-		return via_fail(err, -error,
-				"cannot reach viaductd at '%s': there is no such socket; is it running? "
-				"start it with 'viaductd --config FILE', or name its socket with -s",
-				path);
+		return via_fail(
+			err, -error,
+			"cannot reach viaductd at '%s': there is no such socket; is it running? "
+			"start it with 'viaductd --config FILE', or name its socket with -s",
+			path);
 	case ECONNREFUSED:
-		return via_fail(err, -error,
-				"cannot reach viaductd at '%s': nobody answers, the socket is of an "
-				"earlier run; start it with 'viaductd --config FILE'",
-				path);
+		return via_fail(
+			err, -error,
+			"cannot reach viaductd at '%s': nobody answers, the socket is of an "
+			"earlier run; start it with 'viaductd --config FILE'",
+			path);
 	case EACCES:
 	case EPERM:
-		return via_fail(err, -error,
-				"cannot reach viaductd at '%s': no permission; run this as the user that "
-				"runs viaductd, or as root",
-				path);
+		return via_fail(
+			err, -error,
+			"cannot reach viaductd at '%s': no permission; run this as the user that "
+			"runs viaductd, or as root",
+			path);
 	default:
 		return via_fail(err, -error, "cannot reach viaductd at '%s': %s", path,
 				strerror(error));
@@ -47,10 +50,11 @@ int rpc_connect(struct rpc_caller *caller, const char *path, struct via_error *e
 
 	*caller = (struct rpc_caller){ .sock = -1, .next_id = 1 };
 	if (len >= sizeof(addr.sun_path))
-		return via_fail(err, -ENAMETOOLONG,
-				"the path of the control socket is %zu bytes long; the path of a UNIX "
-				"socket has at most %d",
-				len, DAEMON_PATH_SIZE - 1);
+		return via_fail(
+			err, -ENAMETOOLONG,
+			"the path of the control socket is %zu bytes long; the path of a UNIX "
+			"socket has at most %d",
+			len, DAEMON_PATH_SIZE - 1);
 	memcpy(addr.sun_path, path, len);
 	caller->sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (caller->sock < 0)
@@ -112,7 +116,8 @@ static int read_line(struct rpc_caller *caller, char **end)
 			caller->data = larger;
 			caller->room = room;
 		}
-		got = recv(caller->sock, caller->data + caller->used, caller->room - caller->used, 0);
+		got = recv(caller->sock, caller->data + caller->used, caller->room - caller->used,
+			   0);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0)
@@ -129,7 +134,8 @@ static int read_answer(struct rpc_caller *caller, json_t **answer, struct via_er
 	size_t size;
 
 	if (ret < 0)
-		return via_fail(err, ret, "viaductd went away before it answered: %s", strerror(-ret));
+		return via_fail(err, ret, "viaductd went away before it answered: %s",
+				strerror(-ret));
 	size = (size_t)(end - caller->data);
 	*answer = json_loadb(caller->data, size, 0, &error);
 	caller->used -= size + 1;

@@ -19,7 +19,7 @@ struct change;
 struct daemon {
 	struct via_loop *loop;
 	struct sw_switch *sw;
-	struct cfg *cfg; /* what runs now; its ports are those of the switch */
+	struct cfg *cfg;              /* what runs now; its ports are those of the switch */
 	struct broker_client *broker; /* NULL in tests: ports open things themselves */
 	const struct via_opener *opener;
 	struct rpc *rpc;

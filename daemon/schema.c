@@ -176,8 +176,8 @@ static void missing(struct reader *r, unsigned int line, const char *key, const 
 
 /* ---- ports: the keys that all types have ---- */
 
-#define NAME_FORM "1 to 31 letters, digits, '_', '.' or '-', beginning with a letter or digit"
-#define VLAN_FORM "a number from 1 to 4094"
+#define NAME_FORM  "1 to 31 letters, digits, '_', '.' or '-', beginning with a letter or digit"
+#define VLAN_FORM  "a number from 1 to 4094"
 #define TRUNK_FORM "a list of VLANs and ranges, such as [10, 20-30], or all"
 
 static void port_name(struct reader *r, const struct node *value)
@@ -203,11 +203,13 @@ static void no_such_type(struct reader *r, const struct node *value)
 		append(list, sizeof(list), (*ops)->type);
 	}
 	if (best)
-		mistakes_add(r->m, value->line, "%sthere is no port type '%.48s'; did you mean '%s'?",
-			     r->where, value->text, best);
+		mistakes_add(r->m, value->line,
+			     "%sthere is no port type '%.48s'; did you mean '%s'?", r->where,
+			     value->text, best);
 	else
-		mistakes_add(r->m, value->line, "%sthere is no port type '%.48s'; this build has: %s",
-			     r->where, value->text, list);
+		mistakes_add(r->m, value->line,
+			     "%sthere is no port type '%.48s'; this build has: %s", r->where,
+			     value->text, list);
 }
 
 static void port_type(struct reader *r, const struct node *value)
@@ -357,7 +359,8 @@ static void add_feature(struct reader *r, unsigned int line, const char *name, c
 		return;
 	}
 	if (!state || !value_switch(state, &on)) {
-		mistakes_add(r->m, line, "%s%s: '%.48s' must be on or off", r->where, key->name, name);
+		mistakes_add(r->m, line, "%s%s: '%.48s' must be on or off", r->where, key->name,
+			     name);
 		return;
 	}
 	if (!on) {
@@ -491,8 +494,9 @@ void schema_read_port(struct cfg_port *port, const struct node *map, struct mist
 
 	port->line = map->line;
 	if (map->kind != NODE_MAP) {
-		mistakes_add(m, map->line, "a port must be a mapping, such as "
-					   "{name: vm1, type: vhost-user, socket: /run/vm1.sock}");
+		mistakes_add(m, map->line,
+			     "a port must be a mapping, such as "
+			     "{name: vm1, type: vhost-user, socket: /run/vm1.sock}");
 		return;
 	}
 	name_port(&r, map);
@@ -548,8 +552,9 @@ void schema_read_static(struct cfg_static *entry, const struct node *map, struct
 
 	*entry = (struct cfg_static){ .line = map->line };
 	if (map->kind != NODE_MAP) {
-		mistakes_add(m, map->line, "an fdb entry must be a mapping, such as "
-					   "{mac: 52:54:00:12:34:56, port: vm1}");
+		mistakes_add(m, map->line,
+			     "an fdb entry must be a mapping, such as "
+			     "{mac: 52:54:00:12:34:56, port: vm1}");
 		return;
 	}
 	read_map(&r, map, static_keys);
@@ -821,8 +826,9 @@ void schema_read(struct cfg *cfg, const struct node *map, struct mistakes *m)
 	for (uint32_t i = 0; i < cfg->nr_statics; i++)
 		schema_check_static(cfg, &cfg->statics[i], m);
 	if (!cfg->control)
-		mistakes_add(m, 0, "XDG_RUNTIME_DIR is not set, so there is no place for the control "
-				   "socket; give one, such as 'control: /tmp/viaduct/control.sock'");
+		mistakes_add(m, 0,
+			     "XDG_RUNTIME_DIR is not set, so there is no place for the control "
+			     "socket; give one, such as 'control: /tmp/viaduct/control.sock'");
 }
 
 /* ---- between ports ---- */
@@ -874,7 +880,8 @@ static void check_pair(const struct cfg_port *port, const struct cfg_port *other
 		mistakes_add(m, port->line, "port '%s': there is already a port of this name%s",
 			     port->name, first);
 	else if (sockets_collide(port, other))
-		mistakes_add(m, port->line, "port '%s': the socket '%s' is already that of port '%s'%s",
+		mistakes_add(m, port->line,
+			     "port '%s': the socket '%s' is already that of port '%s'%s",
 			     port->name, socket_of(port, &listens), other->name, first);
 	else if (interfaces_collide(port, other))
 		mistakes_add(m, port->line,
@@ -892,10 +899,12 @@ void schema_check_port(const struct cfg *cfg, const struct cfg_port *port,
 		if (cfg->ports[i] != replaces)
 			check_pair(port, cfg->ports[i], m);
 	if (path && cfg->control && strcmp(path, cfg->control) == 0)
-		mistakes_add(m, port->line, "port '%s': '%s' is the control socket", port->name, path);
+		mistakes_add(m, port->line, "port '%s': '%s' is the control socket", port->name,
+			     path);
 	if (path && cfg->metrics && strncmp(cfg->metrics, "unix:", 5) == 0 &&
 	    strcmp(path, cfg->metrics + 5) == 0)
-		mistakes_add(m, port->line, "port '%s': '%s' is the metrics socket", port->name, path);
+		mistakes_add(m, port->line, "port '%s': '%s' is the metrics socket", port->name,
+			     path);
 }
 
 /* ---- documentation ---- */

@@ -144,8 +144,9 @@ const char *value_socket_problem(const char *text, char *why, size_t size)
 	size_t len = strlen(text);
 
 	if (text[0] != '/')
-		snprintf(why, size, "a relative path; give the whole path, such as "
-				    "/run/viaduct/vm1.sock");
+		snprintf(why, size,
+			 "a relative path; give the whole path, such as "
+			 "/run/viaduct/vm1.sock");
 	else if (len >= DAEMON_PATH_SIZE)
 		snprintf(why, size, "%zu bytes long; the path of a UNIX socket has at most %d", len,
 			 DAEMON_PATH_SIZE - 1);

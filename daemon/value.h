@@ -9,8 +9,8 @@
 
 /* Decimal, 'min' to 'max', nothing around it. */
 bool value_uint(const char *text, uint64_t min, uint64_t max, uint64_t *value);
-bool value_octal(const char *text, uint64_t *value); /* 0 to 0777 */
-bool value_switch(const char *text, bool *value);    /* on|true|yes, off|false|no */
+bool value_octal(const char *text, uint64_t *value);      /* 0 to 0777 */
+bool value_switch(const char *text, bool *value);         /* on|true|yes, off|false|no */
 bool value_choice(const char *text, const char *choices); /* one of those separated by '|' */
 /* Six pairs of hex digits with colons: an address that one station may have. */
 bool value_mac(const char *text, uint8_t mac[6]);
