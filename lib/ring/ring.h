@@ -173,7 +173,7 @@ struct via_ring_pos {
 
 /* Packed: entries that a batch holds before it spills into the ring; several times a burst, so that
  * one packet in many small buffers fits behind a burst. */
-#define VIA_BATCH_ENTRIES 256
+#define VIA_BATCH_ENTRIES 512
 
 struct via_batch_entry {
 	uint32_t len; /* bytes written */

@@ -297,7 +297,7 @@ static void an_in_order_batch_is_one_descriptor_and_skips_all_its_slots(void **s
 
 static void a_batch_longer_than_its_memory_still_becomes_visible_at_once(void **state)
 {
-	enum { SIZE = 1000 };
+	enum { SIZE = 2000 };
 	struct rig *rig = rig_open(VIA_RING_PACKED, SIZE);
 	struct via_ring_pos driver = { .wrap = true };
 

@@ -404,9 +404,9 @@ static void a_batch_cut_short_beyond_the_log_is_refused(void **state)
 	struct world w;
 
 	(void)state;
-	world_open(&w, 512, NULL, NULL);
+	world_open(&w, 1000, NULL, NULL);
 	world_start(&w, driver);
-	for (uint32_t i = 0; i < 300; i++) {
+	for (uint32_t i = 0; i < 600; i++) {
 		offer(&w, &driver, 1, 0);
 		assert_true(pop(&w, &chain));
 		vq_push(w.vq, &w.ring, &chain, 0, VIA_RING_PACKED);
@@ -414,7 +414,7 @@ static void a_batch_cut_short_beyond_the_log_is_refused(void **state)
 	assert_int_equal(recover(&w, &pos), VIA_POSITION_DISAGREES);
 	vq_publish(w.vq, &w.ring, VIA_RING_PACKED);
 	assert_int_equal(recover(&w, &pos), VIA_POSITION_FOUND);
-	assert_int_equal(pos.idx, 300);
+	assert_int_equal(pos.idx, 600);
 	world_close(&w);
 }
 
@@ -424,7 +424,7 @@ static void a_damaged_record_is_refused_and_leads_nowhere(void **state)
 	static const uint64_t words[] = {
 		8,                                     /* a position outside the ring */
 		(uint64_t)8 << 16,                     /* the last slot outside */
-		UINT64_C(257) << 32,                   /* more entries than there are */
+		UINT64_C(513) << 32,                   /* more entries than there are */
 		UINT64_C(3) << 32,                     /* entries without slots */
 		UINT64_C(1) << 32 | UINT64_C(1) << 15, /* entries with more slots than the ring */
 	};
