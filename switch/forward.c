@@ -170,16 +170,8 @@ static void flood(struct sw_pass *p, const struct sw_run *run)
 		via_drop_count(p->stats, VIA_DROP_FLOOD, run->n - n);
 }
 
-static via_cold void drop_isolated(const struct sw_run *run, const struct sw_member *to)
-{
-	/* Counted where it was to go, by any worker: nobody else writes this counter. */
-	atomic_fetch_add_explicit(&to->port->transmit[0].drops[VIA_DROP_ISOLATED].raw, run->n,
-				  memory_order_relaxed);
-}
-
-/* The member that has index 'port', or NULL if the run cannot go there: it is dropped then. */
-static via_always_inline const struct sw_member *admit(struct sw_pass *p, const struct sw_run *run,
-						       uint32_t port)
+/* A destination that cannot be: NULL. Drops the run then. */
+static const struct sw_member *admit(struct sw_pass *p, const struct sw_run *run, uint32_t port)
 {
 	const struct sw_member *to = port < p->table->nr_ports ? p->table->port[port] : NULL;
 
@@ -188,7 +180,9 @@ static via_always_inline const struct sw_member *admit(struct sw_pass *p, const 
 		return NULL;
 	}
 	if (via_unlikely(to->isolated && p->in->isolated)) {
-		drop_isolated(run, to);
+		/* Counted where it was to go, by any worker: nobody else writes this counter. */
+		atomic_fetch_add_explicit(&to->port->transmit[0].drops[VIA_DROP_ISOLATED].raw,
+					  run->n, memory_order_relaxed);
 		return NULL;
 	}
 	return to;
@@ -253,7 +247,7 @@ uint32_t sw_forward(struct sw_pass *p, struct sw_source *source, uint32_t n, uin
 	p->source = source;
 	p->stats = &source->port->receive[source->q];
 	p->n = n;
-	p->seen = sw_fdb_value_of(source->index, sw_seconds(p->core, now_us));
+	p->now_s = sw_seconds(p->core, now_us);
 	p->now_ms = (uint32_t)(now_us / 1000) | 1;
 	p->held = 0;
 	p->flooded = 0;

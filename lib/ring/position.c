@@ -208,6 +208,21 @@ static bool ring_agrees(const struct via_ring *ring, const struct state *state)
 	return last == SLOT_USED;
 }
 
+bool via_position_fits(const struct via_ring *ring, struct via_ring_pos pos)
+{
+	const struct state state = { .pos = pos };
+
+	return pos.idx < ring->size && ring_agrees(ring, &state);
+}
+
+bool via_position_is_fresh(const struct via_ring *ring)
+{
+	for (uint16_t i = 0; i < ring->size; i++)
+		if (packed_flags(via_le64_load(&ring->packed.desc[i].tail)) & VIA_DESC_USED)
+			return false;
+	return true;
+}
+
 static enum via_position_found recover_packed(struct via_position *position,
 					      const struct via_ring *ring,
 					      struct via_ring_pos *used, struct via_error *err)

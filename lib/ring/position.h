@@ -76,6 +76,11 @@ enum via_position_found via_position_recover(struct via_position *position,
 					     struct via_ring_pos *avail, struct via_ring_pos *used,
 					     struct via_error *err);
 
+/* Of a packed ring without a record: whether it can be at 'pos' as far as its slots tell, and whether no
+ * device has given anything back in it yet. */
+bool via_position_fits(const struct via_ring *ring, struct via_ring_pos pos);
+bool via_position_is_fresh(const struct via_ring *ring);
+
 /*
  * Keeps the position of a stopped queue from now on; it is about to start with via_vq_start() at
  * 'used'. via_position_end() after it was stopped cleanly: its position is the front-end's then, and
