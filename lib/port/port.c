@@ -10,10 +10,7 @@
 #include "port/types.h"
 
 const struct via_port_ops *const via_port_types[] = {
-	&port_tap_ops,
-	&port_sink_ops,
-	&port_virtio_user_ops,
-	NULL,
+	&port_tap_ops, &port_sink_ops, &port_gen_ops, &port_virtio_user_ops, NULL,
 };
 
 const struct via_port_ops *via_port_type(const char *type)
