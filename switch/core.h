@@ -77,6 +77,9 @@ struct sw_core {
 	_Atomic(uint32_t) full_since[SW_MAX_PORTS];
 };
 
+/* What all share of a switch: for tests. Thread: control. */
+struct sw_core *sw_core_of(struct sw_switch *sw);
+
 /* Asks control for something unless that is under way. Thread: worker. */
 void sw_nudge(struct sw_core *core, uint32_t what);
 

@@ -128,55 +128,54 @@ static bool has_room(struct sw_fdb *fdb, uint32_t port)
 	return true;
 }
 
-static void insert(struct sw_fdb *fdb, struct sw_fdb_bucket *b, uint64_t key, uint32_t port,
-		   uint32_t now_s)
+static void insert(struct sw_fdb *fdb, struct sw_fdb_bucket *b, uint64_t key, sw_fdb_value seen)
 {
 	const unsigned int place = place_of(b, 0);
 
-	if (!has_room(fdb, port))
+	if (!has_room(fdb, sw_fdb_port(seen)))
 		return;
 	if (place == SW_FDB_PLACES ||
 	    atomic_load_explicit(&fdb->entries, memory_order_relaxed) >= fdb->size) {
 		count(fdb, SW_FDB_COUNT_FULL);
 		return;
 	}
-	put(b, place, key, sw_fdb_value_of(port, now_s));
-	account(fdb, b, sw_fdb_value_of(port, now_s), 1);
+	put(b, place, key, seen);
+	account(fdb, b, seen, 1);
 	count(fdb, SW_FDB_COUNT_LEARNED);
 	if (fdb->needs_ageing)
 		fdb->needs_ageing(fdb->user);
 }
 
-static void move(struct sw_fdb *fdb, struct sw_fdb_bucket *b, unsigned int place, uint32_t port,
-		 uint32_t now_s)
+static void move(struct sw_fdb *fdb, struct sw_fdb_bucket *b, unsigned int place, sw_fdb_value seen)
 {
-	if (!has_room(fdb, port))
+	if (!has_room(fdb, sw_fdb_port(seen)))
 		return;
 	account(fdb, b, value_at(b, place), -1);
-	put(b, place, key_at(b, place), sw_fdb_value_of(port, now_s));
-	account(fdb, b, sw_fdb_value_of(port, now_s), 1);
+	put(b, place, key_at(b, place), seen);
+	account(fdb, b, seen, 1);
 	count(fdb, SW_FDB_COUNT_MOVED);
 }
 
-bool sw_fdb_learn_slow(struct sw_fdb *fdb, struct sw_fdb_bucket *b, uint64_t key, uint32_t port,
-		       uint32_t now_s)
+bool sw_fdb_learn_slow(struct sw_fdb *fdb, struct sw_fdb_bucket *b, uint64_t key,
+		       sw_fdb_value known, sw_fdb_value seen)
 {
-	bool ours = true;
+	unsigned int place;
 
+	if (known != SW_FDB_NONE && known & SW_FDB_STATIC)
+		return sw_fdb_port(known) == sw_fdb_port(seen);
 	if (!try_lock(b))
 		return true;
-	const unsigned int place = place_of(b, key);
-
+	place = place_of(b, key);
 	if (place == SW_FDB_PLACES)
-		insert(fdb, b, key, port, now_s);
+		insert(fdb, b, key, seen);
 	else if (value_at(b, place) & SW_FDB_STATIC)
-		ours = sw_fdb_port(value_at(b, place)) == port;
-	else if (sw_fdb_port(value_at(b, place)) != port)
-		move(fdb, b, place, port, now_s);
+		; /* since we looked: the next frame is judged by it */
+	else if (sw_fdb_port(value_at(b, place)) != sw_fdb_port(seen))
+		move(fdb, b, place, seen);
 	else
-		put(b, place, key, sw_fdb_value_of(port, now_s));
+		put(b, place, key, seen);
 	unlock(b);
-	return ours;
+	return true;
 }
 
 int sw_fdb_put_static(struct sw_fdb *fdb, uint64_t key, uint32_t port, struct via_error *err)

@@ -151,20 +151,20 @@ static via_always_inline sw_fdb_value sw_fdb_find(struct sw_fdb_bucket *bucket, 
 	return value;
 }
 
-/* The rest of sw_fdb_learn(): something changes. */
-bool sw_fdb_learn_slow(struct sw_fdb *fdb, struct sw_fdb_bucket *bucket, uint64_t key,
-		       uint32_t port, uint32_t now_s);
+/* The rest of sw_fdb_learn(): 'known' is not 'seen'. */
+via_cold bool sw_fdb_learn_slow(struct sw_fdb *fdb, struct sw_fdb_bucket *bucket, uint64_t key,
+				sw_fdb_value known, sw_fdb_value seen);
 
 /*
- * 'key' was seen as a source on 'port'. Writes only if that is news or the entry's time is not this
- * second. Returns false if the address is another port's by a static entry. Thread: worker.
+ * 'key' was seen as a source: 'seen' is sw_fdb_value_of() its port and this second. Writes only if
+ * that is news. Returns false if the address is another port's by a static entry. Thread: worker.
  */
 static via_always_inline bool sw_fdb_learn(struct sw_fdb *fdb, struct sw_fdb_bucket *bucket,
-					   uint64_t key, uint32_t port, uint32_t now_s)
+					   uint64_t key, sw_fdb_value seen)
 {
-	if (via_likely(sw_fdb_find(bucket, key) == sw_fdb_value_of(port, now_s)))
-		return true;
-	return sw_fdb_learn_slow(fdb, bucket, key, port, now_s);
+	const sw_fdb_value known = sw_fdb_find(bucket, key);
+
+	return via_likely(known == seen) || sw_fdb_learn_slow(fdb, bucket, key, known, seen);
 }
 
 /* ---- Thread: control ---- */

@@ -170,8 +170,16 @@ static void flood(struct sw_pass *p, const struct sw_run *run)
 		via_drop_count(p->stats, VIA_DROP_FLOOD, run->n - n);
 }
 
-/* A destination that cannot be: NULL. Drops the run then. */
-static const struct sw_member *admit(struct sw_pass *p, const struct sw_run *run, uint32_t port)
+static via_cold void drop_isolated(const struct sw_run *run, const struct sw_member *to)
+{
+	/* Counted where it was to go, by any worker: nobody else writes this counter. */
+	atomic_fetch_add_explicit(&to->port->transmit[0].drops[VIA_DROP_ISOLATED].raw, run->n,
+				  memory_order_relaxed);
+}
+
+/* The member that has index 'port', or NULL if the run cannot go there: it is dropped then. */
+static via_always_inline const struct sw_member *admit(struct sw_pass *p, const struct sw_run *run,
+						       uint32_t port)
 {
 	const struct sw_member *to = port < p->table->nr_ports ? p->table->port[port] : NULL;
 
@@ -180,9 +188,7 @@ static const struct sw_member *admit(struct sw_pass *p, const struct sw_run *run
 		return NULL;
 	}
 	if (via_unlikely(to->isolated && p->in->isolated)) {
-		/* Counted where it was to go, by any worker: nobody else writes this counter. */
-		atomic_fetch_add_explicit(&to->port->transmit[0].drops[VIA_DROP_ISOLATED].raw,
-					  run->n, memory_order_relaxed);
+		drop_isolated(run, to);
 		return NULL;
 	}
 	return to;
@@ -247,7 +253,7 @@ uint32_t sw_forward(struct sw_pass *p, struct sw_source *source, uint32_t n, uin
 	p->source = source;
 	p->stats = &source->port->receive[source->q];
 	p->n = n;
-	p->now_s = sw_seconds(p->core, now_us);
+	p->seen = sw_fdb_value_of(source->index, sw_seconds(p->core, now_us));
 	p->now_ms = (uint32_t)(now_us / 1000) | 1;
 	p->held = 0;
 	p->flooded = 0;

@@ -58,7 +58,11 @@ struct sw_pass {
 	struct via_burst *burst;
 	uint32_t n;
 	uint32_t worker; /* constant */
-	uint32_t now_s, now_ms;
+	uint32_t now_ms;
+	sw_fdb_value seen; /* what the MAC table is to know of this burst's sources */
+	uint64_t last_src; /* key of the last run begun, and its bucket */
+	struct sw_fdb_bucket *last_src_bucket;
+	uint64_t good_src;  /* last that was judged and learned */
 	uint64_t held;      /* views that a full lossless port did not take */
 	uint64_t flooded;   /* views that went to several ports */
 	uint64_t variants;  /* views that have a variant */

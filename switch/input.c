@@ -30,21 +30,38 @@ static via_always_inline struct macs load_macs(const struct via_view *view)
 	return m;
 }
 
-static void begin_run(struct sw_pass *p, uint32_t first, struct macs macs, bool tagged)
+static via_always_inline void begin_run(struct sw_pass *p, uint32_t first, uint16_t vlan,
+					struct macs macs, bool tagged)
 {
+	const struct sw_fdb *fdb = &p->core->fdb;
 	struct sw_run *run = &p->run[p->nr_runs++];
-	const uint16_t vlan = p->burst->view[first].vlan;
 
 	run->dst = sw_fdb_key(le64toh(macs.head) & MAC_MASK, vlan);
 	run->src = sw_fdb_key(le64toh(macs.tail) >> 16, vlan);
-	run->dst_bucket = sw_fdb_bucket(&p->core->fdb, run->dst);
-	run->src_bucket = sw_fdb_bucket(&p->core->fdb, run->src);
+	run->dst_bucket = sw_fdb_bucket(fdb, run->dst);
 	__builtin_prefetch(run->dst_bucket);
-	__builtin_prefetch(run->src_bucket);
+	if (run->src != p->last_src) {
+		p->last_src = run->src;
+		p->last_src_bucket = sw_fdb_bucket(fdb, run->src);
+		__builtin_prefetch(p->last_src_bucket);
+	}
+	run->src_bucket = p->last_src_bucket;
 	run->vlan = vlan;
 	run->tagged = tagged;
 	run->first = (uint8_t)first;
 	run->n = 1;
+}
+
+/* Both words of the view that say where it is from, in one store. */
+static via_always_inline void set_origin(struct via_view *view, uint16_t vlan, uint16_t ingress)
+{
+	const struct {
+		uint16_t vlan, ingress;
+	} origin = { vlan, ingress };
+
+	static_assert(offsetof(struct via_view, ingress) == offsetof(struct via_view, vlan) + 2,
+		      "they are neighbours");
+	memcpy((uint8_t *)view + offsetof(struct via_view, vlan), &origin, sizeof(origin));
 }
 
 /* The common case: nothing but addresses to look at. */
@@ -52,23 +69,23 @@ static void cut_unaware(struct sw_pass *p)
 {
 	struct macs last = { 0, ~UINT64_C(0) }; /* no frame's: their common bytes differ */
 	const uint16_t index = p->in->index;
+	const uint32_t n = p->n;
+	struct via_view *view = p->burst->view;
 	uint32_t first = 0;
 
-	for (uint32_t i = 0; i < p->n; i++) {
-		struct via_view *view = &p->burst->view[i];
+	for (uint32_t i = 0; i < n; i++, view++) {
 		const struct macs macs = load_macs(view);
 
-		view->vlan = 0;
-		view->ingress = index;
+		set_origin(view, 0, index);
 		if (via_likely(macs.head == last.head && macs.tail == last.tail))
 			continue;
 		if (i > 0)
 			p->run[p->nr_runs - 1].n = (uint8_t)(i - first);
-		begin_run(p, i, macs, false);
+		begin_run(p, i, 0, macs, false);
 		last = macs;
 		first = i;
 	}
-	p->run[p->nr_runs - 1].n = (uint8_t)(p->n - first);
+	p->run[p->nr_runs - 1].n = (uint8_t)(n - first);
 }
 
 /* Frames with VLANs to tell apart, and bursts in which some views have been dealt with before. */
@@ -82,8 +99,7 @@ static void cut_careful(struct sw_pass *p, uint64_t done)
 		const struct macs macs = load_macs(view);
 		bool tagged = false;
 
-		view->vlan = 0;
-		view->ingress = p->in->index;
+		set_origin(view, 0, p->in->index);
 		if (done >> i & 1) {
 			run = NULL;
 		} else if (p->in->kind != SW_UNAWARE && !sw_vlan_classify(p->in, view, &tagged)) {
@@ -93,27 +109,34 @@ static void cut_careful(struct sw_pass *p, uint64_t done)
 			   view->vlan == run->vlan && tagged == run->tagged) {
 			p->run[p->nr_runs - 1].n++;
 		} else {
-			begin_run(p, i, macs, tagged);
+			begin_run(p, i, view->vlan, macs, tagged);
 			run = &p->run[p->nr_runs - 1];
 			last = macs;
 		}
 	}
 }
 
-/* Learns the run's source. Returns whether it may go on. */
+/* Whether the frames may come from there. Learns the source. */
+static bool judge_source(struct sw_pass *p, const struct sw_run *run)
+{
+	if (via_unlikely((run->src & GROUP_BIT) || !(run->src & MAC_MASK)))
+		return false;
+	return sw_fdb_learn(&p->core->fdb, run->src_bucket, run->src, p->seen);
+}
+
+/* Whether the run may go on. */
 static via_always_inline bool judge(struct sw_pass *p, const struct sw_run *run)
 {
 	enum via_drop why;
 
 	if (via_unlikely((run->dst & LINK_LOCAL_MASK) == LINK_LOCAL))
 		why = VIA_DROP_RESERVED;
-	else if (via_unlikely((run->src & GROUP_BIT) || !(run->src & MAC_MASK)))
+	else if (via_unlikely(run->src != p->good_src && !judge_source(p, run)))
 		why = VIA_DROP_SOURCE;
-	else if (via_unlikely(!sw_fdb_learn(&p->core->fdb, run->src_bucket, run->src, p->in->index,
-					    p->now_s)))
-		why = VIA_DROP_SOURCE;
-	else
+	else {
+		p->good_src = run->src;
 		return true;
+	}
 	via_drop_count(p->stats, why, run->n);
 	return false;
 }
@@ -124,6 +147,7 @@ void sw_input(struct sw_pass *p)
 	uint32_t kept = 0;
 
 	p->nr_runs = 0;
+	p->last_src = p->good_src = 0; /* no key */
 	if (via_likely(p->in->kind == SW_UNAWARE && !done))
 		cut_unaware(p);
 	else

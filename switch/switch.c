@@ -62,6 +62,11 @@ struct sw_switch {
 	uint64_t measured_us;
 };
 
+struct sw_core *sw_core_of(struct sw_switch *sw)
+{
+	return &sw->core;
+}
+
 /* ---- the table ---- */
 
 static const struct sw_member *member_at(const struct sw_switch *sw, uint32_t i)

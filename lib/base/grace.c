@@ -89,6 +89,7 @@ static void helper_serve_batch(struct via_grace *g)
 	pthread_mutex_unlock(&g->lock);
 
 	urcu_qsbr_synchronize_rcu();
+	via_workers_settle();
 
 	pthread_mutex_lock(&g->lock);
 	g->busy = false;
@@ -195,6 +196,7 @@ static void wait_here(struct via_grace *g)
 		g->stop = false;
 	}
 	urcu_qsbr_synchronize_rcu();
+	via_workers_settle();
 	calls_append(&g->done, &g->waiting);
 	run_done(g);
 }

@@ -34,8 +34,9 @@ static _Atomic(uint64_t) marks;
 
 static void note(uint64_t seen)
 {
-	/* Only a name in a log depends on it; the grace period itself is liburcu's. */
-	atomic_store_explicit(&self.seen, seen, memory_order_relaxed);
+	/* The grace period itself is liburcu's. The release pairs with via_workers_settle(): it says
+	 * in terms that tools understand that what this worker did before is over. */
+	atomic_store_explicit(&self.seen, seen, memory_order_release);
 }
 
 static uint64_t newest_mark(void)
@@ -99,6 +100,14 @@ bool via_workers_ever(void)
 	any = ever;
 	pthread_mutex_unlock(&lock);
 	return any;
+}
+
+void via_workers_settle(void)
+{
+	pthread_mutex_lock(&lock);
+	for (struct worker *w = workers; w; w = w->next)
+		(void)atomic_load_explicit(&w->seen, memory_order_acquire);
+	pthread_mutex_unlock(&lock);
 }
 
 uint64_t via_workers_mark(void)

@@ -15,6 +15,10 @@
 /* Whether any thread was ever registered. Thread: any. */
 bool via_workers_ever(void);
 
+/* After a grace period: orders what workers did before it before what the caller does next. liburcu
+ * does so too, but by means that ThreadSanitizer cannot see. Thread: any. */
+void via_workers_settle(void);
+
 /* Begins a new mark: workers that are quiescent from now on have seen it. Thread: any. */
 uint64_t via_workers_mark(void);
 

@@ -73,7 +73,8 @@ struct fe_memory {
 };
 static_assert(sizeof(struct fe_memory) == 40, "vhost-user: memory regions");
 
-struct fe_message {
+/* A payload follows its header at once. */
+struct __attribute__((packed, aligned(4))) fe_message {
 	struct fe_header header;
 	union {
 		uint64_t u64;
@@ -82,6 +83,6 @@ struct fe_message {
 		struct fe_memory memory;
 	};
 };
-static_assert(sizeof(struct fe_message) == 56, "the largest message is one with 40 bytes");
+static_assert(sizeof(struct fe_message) == 52, "the largest message is one with 40 bytes");
 
 #endif

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-bool chain_copy_entry(const struct via_walk *w, uint64_t gpa, uint64_t *addr, uint64_t *tail)
+bool chain_copy_entry(const struct via_mem *mem, struct via_mem_hint *hint, uint64_t gpa,
+		      uint64_t *addr, uint64_t *tail)
 {
 	struct {
 		uint64_t addr, tail; /* as they lie in guest memory */
@@ -14,7 +15,7 @@ bool chain_copy_entry(const struct via_walk *w, uint64_t gpa, uint64_t *addr, ui
 	static_assert(sizeof(entry) == sizeof(struct via_desc_words), "one descriptor");
 	while (done < sizeof(entry)) {
 		uint64_t contiguous;
-		const uint8_t *host = via_mem_translate(w->mem, w->hint, gpa + done, &contiguous);
+		const uint8_t *host = via_mem_translate(mem, hint, gpa + done, &contiguous);
 		size_t n = sizeof(entry) - done;
 
 		if (!host || gpa + done < gpa)

@@ -140,6 +140,38 @@ static via_always_inline void chain_end(struct via_chain *chain, const struct vi
 	};
 }
 
+/*
+ * The usual chain, without a walk: one descriptor, neither empty nor cut by regions. Fills 'chain' and
+ * '*seg' and returns true. Otherwise nothing was decided, and the chain is walked from its head anew,
+ * on copies of its own.
+ */
+static via_always_inline bool chain_is_single(struct via_chain *chain, struct via_vq *vq,
+					      const struct via_ring *ring,
+					      const struct via_desc *desc, struct via_seg *seg,
+					      uint32_t max_segs, uint16_t id)
+{
+	uint64_t contiguous;
+	uint8_t *host;
+	bool writable = desc->flags & VIA_DESC_WRITE;
+
+	if (via_unlikely(desc->flags & (VIA_DESC_NEXT | VIA_DESC_INDIRECT) || max_segs == 0))
+		return false;
+	host = via_mem_translate(ring->mem, &vq->hint, desc->addr, &contiguous);
+	if (via_unlikely(!host || (uint64_t)desc->len - 1 >= contiguous))
+		return false;
+	*seg = (struct via_seg){ host, desc->len };
+	*chain = (struct via_chain){
+		.seg = seg,
+		.readable_len = writable ? 0 : desc->len,
+		.writable_len = writable ? desc->len : 0,
+		.nr_readable = !writable,
+		.nr_writable = writable,
+		.id = id,
+		.nr_slots = 1,
+	};
+	return true;
+}
+
 /* ---- indirect tables ---- */
 
 /* A table of 'n' descriptors at 'gpa'. 'words' is where it lies here, NULL where it is cut by regions
@@ -151,8 +183,8 @@ struct via_table {
 };
 
 /* Copies the 16 bytes of an entry at 'gpa', wherever they lie. False where they lie nowhere. */
-via_cold bool chain_copy_entry(const struct via_walk *w, uint64_t gpa, uint64_t *addr,
-			       uint64_t *tail);
+via_cold bool chain_copy_entry(const struct via_mem *mem, struct via_mem_hint *hint, uint64_t gpa,
+			       uint64_t *addr, uint64_t *tail);
 
 /* Finds the table that the descriptor 'desc' points to. Its WRITE flag means nothing (VQ-S-02,
  * VQ-P-10). Returns 0 or the reason to break the queue. */
@@ -197,7 +229,7 @@ static via_always_inline bool chain_table_entry(const struct via_walk *w,
 		return true;
 	}
 	gpa = table->gpa + idx * sizeof(struct via_desc_words);
-	return gpa >= table->gpa && chain_copy_entry(w, gpa, addr, tail);
+	return gpa >= table->gpa && chain_copy_entry(w->mem, w->hint, gpa, addr, tail);
 }
 
 #endif

@@ -73,92 +73,31 @@ static via_always_inline bool packed_look(const struct via_ring *ring, struct vi
 	return (packed_flags(*tail) & VIA_PACKED_LAP_MASK) == packed_avail_bits(pos.wrap);
 }
 
-/* The entries of an indirect table, one after the other; of their flags only WRITE counts (VQ-P-10). */
-static via_always_inline int packed_walk_table(struct via_walk *w, const struct via_ring *ring,
-					       const struct via_desc *indirect)
-{
-	struct via_table table;
-	int ret = chain_open_table(w, ring, indirect, &table);
-
-	if (via_unlikely(ret))
-		return ret;
-	for (uint32_t i = 0; i < table.n; i++) {
-		uint64_t addr, tail;
-		struct via_desc desc;
-
-		if (via_unlikely(!chain_table_entry(w, &table, i, &addr, &tail)))
-			return VIA_BROKEN_ADDRESS;
-		desc = chain_packed_desc(addr, tail);
-		ret = chain_add(w, desc.addr, desc.len, desc.flags & VIA_DESC_WRITE);
-		if (via_unlikely(ret))
-			return ret;
-	}
-	return 0;
-}
-
-/*
- * Walks the chain whose head at 'pos' has the tail word 'tail', already seen to be available. On
- * success '*pos' is behind its last slot and '*id' its buffer id.
- */
-static via_always_inline int packed_walk(struct via_walk *w, const struct via_ring *ring,
-					 struct via_ring_pos *pos, uint64_t tail, uint16_t *id)
-{
-	struct via_desc desc =
-		chain_packed_desc(via_le64_load(&ring->packed.desc[pos->idx].addr), tail);
-	int ret;
-
-	if (desc.flags & VIA_DESC_INDIRECT) {
-		*pos = packed_advance(*pos, 1, ring->size);
-		*id = desc.link;
-		return packed_walk_table(w, ring, &desc);
-	}
-	for (;;) {
-		w->budget--;
-		ret = chain_add(w, desc.addr, desc.len, desc.flags & VIA_DESC_WRITE);
-		if (via_unlikely(ret))
-			return ret;
-		*pos = packed_advance(*pos, 1, ring->size);
-		if (via_likely(!(desc.flags & VIA_DESC_NEXT)))
-			break;
-		if (via_unlikely(w->budget == 0)) /* VX-26 */
-			return VIA_BROKEN_LOOP;
-		tail = via_le64_load(&ring->packed.desc[pos->idx].tail);
-		desc = chain_packed_desc(via_le64_load(&ring->packed.desc[pos->idx].addr), tail);
-		if (via_unlikely((desc.flags & VIA_PACKED_LAP_MASK) !=
-				 packed_avail_bits(pos->wrap))) /* VX-25 */
-			return VIA_BROKEN_LOWER_SLOT;
-		if (via_unlikely(desc.flags & VIA_DESC_INDIRECT))
-			return VIA_BROKEN_INDIRECT;
-	}
-	*id = desc.link;
-	return 0;
-}
+/* Takes the chain at the next slot, whose tail word 'tail' says that it is available, whatever its
+ * form; the rest of packed_pop(). In packed.c: what is not the usual chain is worth a call. */
+int packed_pop_walk(struct via_vq *vq, const struct via_ring *ring, struct via_chain *chain,
+		    struct via_seg *seg, uint32_t max_segs, uint64_t tail);
 
 static via_always_inline int packed_pop(struct via_vq *vq, const struct via_ring *ring,
 					struct via_chain *chain, struct via_seg *seg,
 					uint32_t max_segs)
 {
-	struct via_walk w = chain_begin(vq, ring, seg, max_segs);
 	struct via_ring_pos pos = vq->avail;
-	uint32_t taken;
+	struct via_desc desc;
 	uint64_t tail;
-	uint16_t id;
-	int ret;
 
 	if (!packed_look(ring, pos, &tail))
 		return 0;
 	/* Only slots that were shown as used are the driver's to offer. Without this bound a driver
 	 * that rewrites flags while we pop (VX-28) would have us give back more slots than there are. */
-	taken = packed_distance(vq->used, pos, ring->size);
-	if (via_unlikely(taken >= ring->size))
+	if (via_unlikely(packed_distance(vq->used, pos, ring->size) >= ring->size))
 		return via_vq_break(vq, ring, VIA_BROKEN_AVAIL_INDEX);
-	w.budget -= taken;
-	ret = packed_walk(&w, ring, &pos, tail, &id);
-	if (via_unlikely(ret))
-		return ret < 0 ? ret : via_vq_break(vq, ring, (enum via_broken)ret);
-	chain_end(chain, &w, id, (uint16_t)packed_distance(vq->avail, pos, ring->size));
-	vq->avail = pos;
-	return 1;
+	desc = chain_packed_desc(via_le64_load(&ring->packed.desc[pos.idx].addr), tail);
+	if (via_likely(chain_is_single(chain, vq, ring, &desc, seg, max_segs, desc.link))) {
+		vq->avail = packed_advance(pos, 1, ring->size);
+		return 1;
+	}
+	return packed_pop_walk(vq, ring, chain, seg, max_segs, tail);
 }
 
 static via_always_inline void packed_prefetch(const struct via_vq *vq, const struct via_ring *ring,

@@ -323,7 +323,8 @@ static void descriptors_that_change_meanwhile_never_lead_outside(void **state)
 
 		split_show(rig, format == VIA_RING_SPLIT ? 1 : 0);
 		assert_int_equal(pthread_create(&thread, NULL, flip, &f), 0);
-		for (uint32_t round = 0; round < 200000; round++) {
+		/* at least so long, and until the other thread had its turn */
+		for (uint32_t round = 0; round < 200000 || popped == 0; round++) {
 			via_vq_start(&rig->vq, &rig->ring, rig_start_pos(format),
 				     rig_start_pos(format));
 			if (rig_pop(rig) != 1)

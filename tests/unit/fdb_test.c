@@ -36,7 +36,7 @@ static uint64_t key(uint32_t n)
 
 static bool learn(struct sw_fdb *fdb, uint64_t k, uint32_t port, uint32_t now_s)
 {
-	return sw_fdb_learn(fdb, sw_fdb_bucket(fdb, k), k, port, now_s);
+	return sw_fdb_learn(fdb, sw_fdb_bucket(fdb, k), k, sw_fdb_value_of(port, now_s));
 }
 
 static int port_of(struct sw_fdb *fdb, uint64_t k)
