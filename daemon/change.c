@@ -9,6 +9,7 @@
 #include "daemon/change.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,6 +84,19 @@ struct change *change_begin(struct daemon *d, change_done_fn *done, void *user)
 }
 
 /* ---- ports in and out of the switch ---- */
+
+/* Each opened port leaves an old version of what workers read, freed after a grace period: gives that
+ * back to the system. */
+static void trim(void *user)
+{
+	(void)user;
+	malloc_trim(0);
+}
+
+void change_trim(struct daemon *d)
+{
+	via_loop_after_grace(d->loop, trim, NULL);
+}
 
 static via_cold void add_statics_of(struct daemon *d, const char *name)
 {
@@ -198,6 +212,7 @@ static void finish(struct change *change)
 		if (change_add_static(d, &change->statics[i], &err) < 0)
 			report(change, "failed", "%s", err.text);
 	change_remember(d);
+	change_trim(d);
 	d->change = NULL;
 	change->done(change->user, change->report);
 	node_free(change->report);

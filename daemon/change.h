@@ -34,6 +34,9 @@ void change_collect(struct change *change, struct cfg *wanted);
  * are no longer in d->cfg. */
 uint32_t change_open_all(struct daemon *d);
 
+/* Gives memory that ports' comings and goings have left back to the system, after a grace period. */
+void change_trim(struct daemon *d);
+
 /* Static addresses: in the switch and in the running configuration. */
 int change_add_static(struct daemon *d, const struct cfg_static *entry, struct via_error *err);
 int change_del_static(struct daemon *d, const uint8_t mac[6], uint16_t vlan, struct via_error *err);

@@ -8,7 +8,6 @@
 #include "daemon/data.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -274,7 +273,7 @@ int data_run(const struct data_start *s)
 			data_end(d);
 	} else {
 		change_remember(d);
-		malloc_trim(0);
+		change_trim(d);
 		say_ready(&data);
 	}
 	if (ret == 0 || data.nr_closing)
