@@ -145,9 +145,9 @@ static void default_run_dir(struct cfg *cfg)
 
 struct cfg *cfg_from_yaml(const char *text, size_t size, struct mistakes *m)
 {
+	size_t before = m->n;
 	struct node *tree = node_from_yaml(text, size, m);
 	struct cfg *cfg = with_defaults();
-	size_t before = m->n;
 
 	if (tree && cfg) {
 		schema_read(cfg, tree, m);

@@ -117,11 +117,23 @@ static struct node *convert(struct yaml_walk *walk, const yaml_node_t *from, uns
 	return node;
 }
 
+/* The most frequent of all, for which libyaml has hard words. */
+static bool is_tab(const char *problem)
+{
+	return problem && strstr(problem, "cannot start any token");
+}
+
 static void add_parser_problem(const yaml_parser_t *parser, struct mistakes *m)
 {
 	unsigned int line = (unsigned int)parser->problem_mark.line + 1;
 
-	if (parser->error == YAML_READER_ERROR)
+	if (is_tab(parser->problem))
+		mistakes_add(
+			m, line,
+			"not YAML: column %zu has a character that nothing can begin with: "
+			"indent with spaces, never with tabs, and quote what begins with @ or `",
+			parser->problem_mark.column + 1);
+	else if (parser->error == YAML_READER_ERROR)
 		mistakes_add(m, 0, "not YAML: %s at byte %zu", parser->problem,
 			     parser->problem_offset);
 	else if (parser->context)

@@ -347,6 +347,27 @@ static bool fits(struct reader *r, const struct node *value, const struct via_po
 	return true;
 }
 
+/* "a|b|c" as "a, b, c", with the one that 'word' may have meant first. */
+static void no_such_choice(struct reader *r, unsigned int line, const char *key, const char *word,
+			   const char *choices)
+{
+	char *copy = strdup(choices), *rest = copy, *choice, list[400] = "";
+	unsigned int distance = UINT32_MAX;
+	const char *best = NULL;
+
+	while (copy && (choice = strsep(&rest, "|"))) {
+		best = closest(word, best, choice, &distance);
+		append(list, sizeof(list), choice);
+	}
+	if (best)
+		mistakes_add(r->m, line, "%s%s has no '%.48s'; did you mean '%s'?", r->where, key,
+			     word, best);
+	else
+		mistakes_add(r->m, line, "%s%s has no '%.48s'; there are: %s", r->where, key, word,
+			     list);
+	free(copy);
+}
+
 /* One "NAME: off" of 'features'; what is on stays as it is by itself. */
 static void add_feature(struct reader *r, unsigned int line, const char *name, const char *state,
 			const struct via_port_key *key, char list[400])
@@ -354,8 +375,7 @@ static void add_feature(struct reader *r, unsigned int line, const char *name, c
 	bool on;
 
 	if (key->choices && !value_choice(name, key->choices)) {
-		mistakes_add(r->m, line, "%s%s has no '%.48s'; there are: %s", r->where, key->name,
-			     name, key->choices);
+		no_such_choice(r, line, key->name, name, key->choices);
 		return;
 	}
 	if (!state || !value_switch(state, &on)) {
