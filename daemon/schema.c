@@ -894,7 +894,7 @@ static void check_pair(const struct cfg_port *port, const struct cfg_port *other
 	char first[32] = "";
 	bool listens;
 
-	if (other->line)
+	if (port->line && other->line)
 		snprintf(first, sizeof(first), " in line %u", other->line);
 	if (strcmp(port->name, other->name) == 0)
 		mistakes_add(m, port->line, "port '%s': there is already a port of this name%s",
