@@ -547,10 +547,25 @@ static int open_fds(struct sw_worker *w)
 	return 0;
 }
 
+/* Signals are control's business, but for those that are about the thread itself. */
+static void block_signals(sigset_t *before)
+{
+	static const int own[] = {
+		SIGBUS, SIGSEGV, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGSYS, SIGURG
+	};
+	sigset_t set;
+
+	sigfillset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+		sigdelset(&set, own[i]);
+	pthread_sigmask(SIG_SETMASK, &set, before);
+}
+
 static int start_thread(struct sw_worker *w)
 {
 	pthread_attr_t attr;
 	cpu_set_t cpus;
+	sigset_t before;
 	int ret;
 
 	pthread_attr_init(&attr);
@@ -559,7 +574,9 @@ static int start_thread(struct sw_worker *w)
 		CPU_SET((size_t)w->cpu, &cpus);
 		pthread_attr_setaffinity_np(&attr, sizeof(cpus), &cpus);
 	}
+	block_signals(&before);
 	ret = pthread_create(&w->thread, &attr, run, w);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
 	if (ret == 0)
 		w->running = true;

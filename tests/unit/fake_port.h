@@ -104,6 +104,16 @@ static inline bool fake_take(struct fake_port *f, struct fake_frame *frame)
 	return got;
 }
 
+static inline bool fake_is_armed(struct fake_port *f, uint32_t q)
+{
+	bool armed;
+
+	pthread_mutex_lock(&f->lock);
+	armed = f->armed[q];
+	pthread_mutex_unlock(&f->lock);
+	return armed;
+}
+
 static inline uint32_t fake_nr_out(struct fake_port *f)
 {
 	uint32_t n;

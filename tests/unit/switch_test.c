@@ -129,7 +129,7 @@ static void a_quiet_queue_rests_and_its_worker_sleeps(void **state)
 		struct fake_port *a = add("a"), *b = add("b");
 
 		wait_asleep(0);
-		assert_true(a->armed[0]);
+		assert_true(fake_is_armed(a, 0));
 		give(a, 0, 1, 0, 1);
 		assert_int_equal(take(b).number, 1);
 		wait_asleep(0);
@@ -139,28 +139,77 @@ static void a_quiet_queue_rests_and_its_worker_sleeps(void **state)
 	}
 }
 
-static void idle_means_no_wake_up_and_no_cpu(void **state)
+static void note_entries(void *user, const char *name, uint64_t value)
+{
+	if (strcmp(name, "fdb_entries") == 0)
+		*(uint64_t *)user = value;
+}
+
+static uint64_t nr_entries(void)
+{
+	uint64_t n = 0;
+
+	sw_counters(sw, note_entries, &n);
+	return n;
+}
+
+static long switches_in(struct via_loop *l, int ms)
 {
 	struct rusage before, after;
-	struct sw_worker_info info, info_after;
+
+	getrusage(RUSAGE_SELF, &before);
+	via_loop_turn(l, ms);
+	getrusage(RUSAGE_SELF, &after);
+	return after.ru_nvcsw - before.ru_nvcsw;
+}
+
+static void idle_means_no_wake_up_and_no_cpu(void **state)
+{
+	struct sw_worker_info before[2], after[2];
 
 	(void)state;
 	start(2, 50);
-	add("a");
-	add("b");
-	add("c");
-	wait_asleep(0);
-	wait_asleep(1);
-	via_loop_turn(loop, 0);
-	sw_worker_info(sw, 0, &info);
-	getrusage(RUSAGE_SELF, &before);
-	usleep(300000);
-	getrusage(RUSAGE_SELF, &after);
-	sw_worker_info(sw, 0, &info_after);
-	/* our own usleep() is one */
-	assert_in_range(after.ru_nvcsw - before.ru_nvcsw, 0, 2);
-	assert_int_equal(info.wakeups, info_after.wakeups);
-	assert_int_equal(info.sleeps, info_after.sleeps);
+	struct fake_port *a = add("a"), *b = add("b"), *c = add("c");
+
+	give(a, 0, 1, 0, 1); /* so that there is an address to age */
+	take(b);
+	take(c);
+	for (int i = 0; i < 2; i++)
+		wait_asleep((uint32_t)i);
+	for (int i = 0; i < 20; i++)
+		via_loop_turn(loop, 5); /* control has heard of it, and the watchdog sleeps */
+	for (uint32_t i = 0; i < 2; i++)
+		sw_worker_info(sw, i, &before[i]);
+	/* our own wait is one */
+	assert_in_range(switches_in(loop, 300), 0, 1);
+	for (uint32_t i = 0; i < 2; i++) {
+		sw_worker_info(sw, i, &after[i]);
+		assert_true(after[i].asleep);
+		assert_int_equal(before[i].wakeups, after[i].wakeups);
+		assert_int_equal(before[i].sleeps, after[i].sleeps);
+	}
+	end();
+}
+
+static void learned_addresses_age_by_themselves(void **state)
+{
+	struct sw_config config = { .nr_workers = 1, .poll_us = 10, .ageing_s = 1 };
+
+	(void)state;
+	assert_int_equal(via_loop_create(&loop, NULL), 0);
+	config.loop = loop;
+	assert_int_equal(sw_create(&sw, &config, NULL), 0);
+	struct fake_port *a = add("a"), *b = add("b");
+
+	for (int round = 0; round < 2; round++) {
+		give(a, 0, 1, 0, 1);
+		take(b);
+		assert_int_equal(nr_entries(), 1);
+		for (int i = 0; i < 300 && nr_entries(); i++)
+			via_loop_turn(loop, 10);
+		assert_int_equal(nr_entries(), 0);
+	}
+	assert_in_range(switches_in(loop, 300), 0, 1); /* nothing to age, nothing to wake for */
 	end();
 }
 
@@ -344,6 +393,7 @@ int main(void)
 		cmocka_unit_test(frames_cross_and_addresses_are_learned),
 		cmocka_unit_test(a_quiet_queue_rests_and_its_worker_sleeps),
 		cmocka_unit_test(idle_means_no_wake_up_and_no_cpu),
+		cmocka_unit_test(learned_addresses_age_by_themselves),
 		cmocka_unit_test(no_wake_up_is_lost_however_work_and_sleep_meet),
 		cmocka_unit_test(a_queue_that_does_not_run_is_left_alone),
 		cmocka_unit_test(a_replaced_descriptor_is_used_and_the_old_one_is_not),
