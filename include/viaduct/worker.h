@@ -11,6 +11,9 @@
 #ifndef VIADUCT_WORKER_H
 #define VIADUCT_WORKER_H
 
+#include <signal.h>
+#include <viaduct/error.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -27,6 +30,18 @@ void via_worker_quiescent(void);
 /* Around a wait: an offline worker holds nothing and is not waited for. Thread: worker. */
 void via_worker_offline(void);
 void via_worker_online(void);
+
+/* The signal that gets a thread out of a peer's hands; its handler does nothing. */
+#define VIA_WATCHDOG_SIGNAL (SIGRTMIN + 5)
+
+/*
+ * A peer can make a write to its kick or call descriptor block. This starts a thread that ends such
+ * writes within a few milliseconds by VIA_WATCHDOG_SIGNAL, whose handler it installs; the peer then
+ * loses its queue. It sleeps while nobody tells anything to any peer. Without it a hostile peer can
+ * hold a worker. Idempotent. Returns 0 or a negative errno. Thread: control, before workers start, with
+ * the signal not blocked in any thread that uses the library.
+ */
+int via_watchdog_start(struct via_error *err);
 
 #ifdef __cplusplus
 }

@@ -5,7 +5,7 @@
  *   error.c   sentences for people         log.c     lines for the application
  *   loop.c    the control thread's events, over timers.c (a heap of timers)
  *   worker.c  threads that move packets     grace.c  waiting for them without blocking
- *   unix.c    UNIX sockets by path
+ *   unix.c    UNIX sockets by path        tell.c   telling peers, with a watchdog over it
  *   shared.h  words that a peer also writes, and the only ways to access them
  *   role.h    which thread may call what    copy.h   moving bytes
  *

@@ -169,7 +169,7 @@ static void on_started(void *user)
 
 	/* The buffers that are posted already were published before anybody could be told. */
 	for (uint32_t i = 0; i < life->nr_pairs; i++)
-		drv_kick(life->rx[i].q.kick_fd);
+		drv_kick(&life->rx[i].q);
 	d->next = NULL;
 	atomic_store_explicit(&d->life, life, memory_order_release); /* pairs with life_of() */
 	tell_pairs(d, life->nr_pairs);
@@ -204,6 +204,7 @@ static void on_trouble(void *user, uint32_t events)
 		[DRV_FINE] = NULL,
 		[DRV_BAD_USED] = "it used a buffer that it was not given (VQ-D-07)",
 		[DRV_BAD_BUFFERS] = "it sent a frame in more buffers than it used (VD-06)",
+		[DRV_BAD_KICK] = "it made a kick descriptor block (R19)",
 	};
 	struct via_driver *d = user;
 	struct drv_life *life = life_of(d);

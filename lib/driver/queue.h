@@ -33,6 +33,7 @@
 enum drv_trouble {
 	DRV_FINE,
 	DRV_BAD_USED,    /* a used element that cannot be (VQ-D-07) */
+	DRV_BAD_KICK,    /* a kick descriptor that cannot be written (R19) */
 	DRV_BAD_BUFFERS, /* a frame said to be in more buffers than were used (VD-06) */
 };
 
@@ -126,7 +127,8 @@ static inline bool drv_is_fine(const struct drv_life *life)
 	return atomic_load_explicit(&life->trouble, memory_order_relaxed) == DRV_FINE;
 }
 
-void drv_kick(int fd);
+/* Tells the back-end to look at the queue. */
+void drv_kick(struct drv_queue *q);
 
 /* Offers buffer 'i' to the back-end (not yet published). */
 void drv_rx_post(struct drv_rx *rx, uint16_t i);

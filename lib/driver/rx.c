@@ -7,10 +7,17 @@
  */
 #include <unistd.h>
 
+#include "base/tell.h"
 #include "driver/queue.h"
 #include "net/header.h"
 
 /* ---- trouble, kicks: of both directions ---- */
+
+void drv_kick(struct drv_queue *q)
+{
+	if (!via_tell(q->kick_fd))
+		drv_fail(q->life, DRV_BAD_KICK);
+}
 
 void drv_fail(struct drv_life *life, enum drv_trouble why)
 {
@@ -20,15 +27,6 @@ void drv_fail(struct drv_life *life, enum drv_trouble why)
 	/* Only the first tells; a full eventfd tells as well. */
 	if (atomic_compare_exchange_strong(&life->trouble, &fine, why) &&
 	    write(life->trouble_fd, &one, sizeof(one)) < 0)
-		return;
-}
-
-void drv_kick(int fd)
-{
-	const uint64_t one = 1;
-
-	/* A full eventfd has told what is to be told. */
-	if (write(fd, &one, sizeof(one)) < 0)
 		return;
 }
 
@@ -49,7 +47,7 @@ static via_always_inline void publish(struct drv_rx *rx, enum via_ring_format fo
 {
 	drv_publish(&rx->ring, format);
 	if (drv_wants_kick(&rx->ring, format))
-		drv_kick(rx->q.kick_fd);
+		drv_kick(&rx->q);
 }
 
 void drv_rx_post(struct drv_rx *rx, uint16_t i)

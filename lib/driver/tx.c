@@ -229,6 +229,6 @@ uint32_t drv_tx_burst(struct drv_tx *tx, struct via_view *const *views, uint32_t
 	}
 	unlock(tx);
 	if (kick)
-		drv_kick(tx->q.kick_fd);
+		drv_kick(&tx->q);
 	return dealt;
 }

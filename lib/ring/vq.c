@@ -2,8 +2,8 @@
 /* The cold side of a queue: start, stop, break, and telling the driver. */
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/tell.h"
 #include "ring/vq.h"
 
 const char *via_broken_text(enum via_broken why)
@@ -40,18 +40,6 @@ static int broken_errno(enum via_broken why)
 	}
 }
 
-/*
- * Adds one to a peer's eventfd, or writes to the pipe that it sent instead. A full one already tells
- * what is to be told. Anything else, also an interruption (only a write that blocked is interrupted:
- * R19), means that the peer has made its descriptor unusable.
- */
-static bool tell(int fd)
-{
-	const uint64_t one = 1;
-
-	return write(fd, &one, sizeof(one)) >= 0 || errno == EAGAIN;
-}
-
 int via_vq_break(struct via_vq *vq, const struct via_ring *ring, enum via_broken why)
 {
 	enum via_broken none = VIA_BROKEN_NONE;
@@ -60,7 +48,7 @@ int via_vq_break(struct via_vq *vq, const struct via_ring *ring, enum via_broken
 	if (atomic_compare_exchange_strong_explicit(&vq->broken, &none, why, memory_order_relaxed,
 						    memory_order_relaxed) &&
 	    ring->err_fd >= 0)
-		(void)tell(ring->err_fd); /* there is nobody left to complain to */
+		(void)via_tell(ring->err_fd); /* there is nobody left to complain to */
 	return broken_errno(why);
 }
 
@@ -68,7 +56,7 @@ void vq_call(struct via_vq *vq, const struct via_ring *ring)
 {
 	if (ring->call_fd >= 0) {
 		via_count(&vq->calls, 1);
-		if (!tell(ring->call_fd))
+		if (!via_tell(ring->call_fd))
 			via_vq_break(vq, ring, VIA_BROKEN_NOTIFY);
 	} else if (ring->call) {
 		via_count(&vq->calls, 1);

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Telling peers, and a watchdog over it (R19).
+ *
+ * Theory of operation. A peer shares the file behind its eventfd or pipe with us, so it can fill it and
+ * clear O_NONBLOCK: a write then blocks until the peer likes. Each thread that tells has a sequence
+ * word, odd while it writes. The watchdog looks at all of them every few milliseconds; a word that is
+ * odd and was the same at the last look belongs to a thread that hangs, and gets a signal whose handler
+ * does nothing: the write fails with EINTR. A write that does not block completes whatever signals are
+ * pending, so a thread that merely lost its CPU for a while loses nothing.
+ *
+ * A look that sees no word changed puts the watchdog to sleep, so an idle process has no wake-ups; the
+ * next thread to tell wakes it. Between its store to the word and its look at 'asleep' there is a full
+ * barrier, and the same between the watchdog's 'asleep' and its last look at the words: one of the two
+ * sees the other.
+ */
+#include "base/tell.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#include <viaduct/worker.h>
+
+#include "base/base.h"
+#include "base/shared.h"
+
+#define LOOK_MS 3
+
+struct teller {
+	pthread_t thread;
+	struct teller *next;
+	bool is_known;
+	uint64_t seen;                                /* by the watchdog, at its last look */
+	via_cache_aligned _Atomic(uint64_t) sequence; /* odd: in a write. Writer: the thread */
+};
+
+static _Thread_local struct teller self;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards 'tellers' */
+static struct teller *tellers;
+static pthread_key_t at_exit; /* of a thread: takes it off the list */
+static atomic_bool running;   /* there is a watchdog */
+static _Atomic(uint32_t) asleep;
+
+/* ---- the tellers ---- */
+
+static void forget(void *user)
+{
+	struct teller *teller = user, **link;
+
+	pthread_mutex_lock(&lock);
+	for (link = &tellers; *link && *link != teller; link = &(*link)->next)
+		;
+	if (*link)
+		*link = teller->next;
+	pthread_mutex_unlock(&lock);
+}
+
+static via_cold void introduce(void)
+{
+	self.thread = pthread_self();
+	self.is_known = true;
+	pthread_setspecific(at_exit, &self);
+	pthread_mutex_lock(&lock);
+	self.next = tellers;
+	tellers = &self;
+	pthread_mutex_unlock(&lock);
+}
+
+static void wake_watchdog(void)
+{
+	if (atomic_exchange_explicit(&asleep, 0, memory_order_relaxed))
+		syscall(SYS_futex, &asleep, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static void begin(void)
+{
+	uint64_t sequence = atomic_load_explicit(&self.sequence, memory_order_relaxed);
+
+	atomic_store_explicit(&self.sequence, sequence + 1, memory_order_relaxed);
+	via_fence(); /* with the one in look_and_sleep() */
+	if (via_unlikely(atomic_load_explicit(&asleep, memory_order_relaxed)))
+		wake_watchdog();
+}
+
+static void end(void)
+{
+	uint64_t sequence = atomic_load_explicit(&self.sequence, memory_order_relaxed);
+
+	atomic_store_explicit(&self.sequence, sequence + 1, memory_order_relaxed);
+}
+
+static bool tell(int fd)
+{
+	const uint64_t one = 1;
+
+	return write(fd, &one, sizeof(one)) >= 0 || errno == EAGAIN;
+}
+
+bool via_tell(int fd)
+{
+	bool told;
+
+	if (!atomic_load_explicit(&running, memory_order_relaxed))
+		return tell(fd);
+	if (via_unlikely(!self.is_known))
+		introduce();
+	begin();
+	told = tell(fd);
+	end();
+	return told;
+}
+
+/* ---- the watchdog ---- */
+
+static void on_signal(int signal)
+{
+	(void)signal; /* it has interrupted what it was to interrupt */
+}
+
+/* Returns whether any thread has told something since the last look, or still tries to. */
+static bool look(void)
+{
+	bool any = false;
+
+	pthread_mutex_lock(&lock);
+	for (struct teller *t = tellers; t; t = t->next) {
+		uint64_t now = atomic_load_explicit(&t->sequence, memory_order_relaxed);
+
+		if ((now & 1) && now == t->seen)
+			pthread_kill(t->thread, VIA_WATCHDOG_SIGNAL);
+		any |= (now & 1) || now != t->seen;
+		t->seen = now;
+	}
+	pthread_mutex_unlock(&lock);
+	return any;
+}
+
+static void look_and_sleep(void)
+{
+	atomic_store_explicit(&asleep, 1, memory_order_relaxed);
+	via_fence(); /* with the one in begin() */
+	if (look())
+		atomic_store_explicit(&asleep, 0, memory_order_relaxed);
+	else
+		syscall(SYS_futex, &asleep, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static void *watchdog(void *user)
+{
+	const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000 };
+
+	(void)user;
+	for (;;) {
+		nanosleep(&pause, NULL);
+		if (!look())
+			look_and_sleep();
+	}
+	return NULL;
+}
+
+static int start_thread(void)
+{
+	sigset_t all, before;
+	pthread_t thread;
+	int ret;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	ret = pthread_create(&thread, NULL, watchdog, NULL);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (ret == 0) {
+		pthread_setname_np(thread, "via-watchdog");
+		pthread_detach(thread);
+	}
+	return -ret;
+}
+
+VIA_EXPORT int via_watchdog_start(struct via_error *err)
+{
+	struct sigaction action = { .sa_handler =
+					    on_signal }; /* no SA_RESTART: that is the point */
+	int ret;
+
+	if (atomic_load(&running))
+		return 0;
+	sigemptyset(&action.sa_mask);
+	if (sigaction(VIA_WATCHDOG_SIGNAL, &action, NULL) < 0)
+		return via_fail(err, -errno, "cannot handle signal %d: %s", VIA_WATCHDOG_SIGNAL,
+				strerror(errno));
+	ret = -pthread_key_create(&at_exit, forget);
+	if (ret == 0)
+		ret = start_thread();
+	if (ret < 0)
+		return via_fail(err, ret, "cannot start the watchdog: %s", strerror(-ret));
+	atomic_store(&running, true);
+	return 0;
+}
