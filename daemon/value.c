@@ -157,26 +157,26 @@ const char *value_socket_problem(const char *text, char *why, size_t size)
 	return why;
 }
 
-/* Levenshtein with two rows; words longer than a row are simply far. */
+/* Optimal string alignment, of which the last three rows are kept; words longer than a row are far. */
 unsigned int value_distance(const char *a, const char *b)
 {
-	unsigned int row[64], la = (unsigned int)strlen(a), lb = (unsigned int)strlen(b);
+	unsigned int rows[3][64], la = (unsigned int)strlen(a), lb = (unsigned int)strlen(b);
 
-	if (la >= ARRAY_SIZE(row) || lb >= ARRAY_SIZE(row))
-		return ARRAY_SIZE(row);
+	if (la >= 64 || lb >= 64)
+		return 64;
 	for (unsigned int k = 0; k <= lb; k++)
-		row[k] = k;
+		rows[0][k] = k;
 	for (unsigned int i = 1; i <= la; i++) {
-		unsigned int diagonal = row[0];
+		unsigned int *now = rows[i % 3];
+		const unsigned int *last = rows[(i + 2) % 3], *before = rows[(i + 1) % 3];
 
-		row[0] = i;
+		now[0] = i;
 		for (unsigned int k = 1; k <= lb; k++) {
-			unsigned int best = diagonal + (a[i - 1] != b[k - 1]);
-
-			diagonal = row[k];
-			best = via_min_u(best, via_min_u(row[k], row[k - 1]) + 1);
-			row[k] = best;
+			now[k] = via_min_u(last[k], now[k - 1]) + 1;
+			now[k] = via_min_u(now[k], last[k - 1] + (a[i - 1] != b[k - 1]));
+			if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1])
+				now[k] = via_min_u(now[k], before[k - 2] + 1);
 		}
 	}
-	return row[lb];
+	return rows[la % 3][lb];
 }
