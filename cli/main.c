@@ -191,11 +191,32 @@ static void list_second_words(const char *first, char *list, size_t size)
 						 c->words + len + 1);
 }
 
+/* The first word of a command that 'typed' is most like, or NULL. */
+static const char *closest_word(const char *typed, char word[32])
+{
+	unsigned int best = (unsigned int)strlen(typed) / 3 + 2;
+	const char *found = NULL;
+
+	for (const struct cli_command *c = cli_commands; c->words; c++) {
+		char candidate[32];
+		unsigned int distance;
+
+		snprintf(candidate, sizeof(candidate), "%.*s", (int)strcspn(c->words, " "),
+			 c->words);
+		distance = value_distance(typed, candidate);
+		if (distance < best) {
+			best = distance;
+			memcpy(word, candidate, sizeof(candidate));
+			found = word;
+		}
+	}
+	return found;
+}
+
 static enum cli_status unknown(int argc, char *argv[])
 {
-	unsigned int best_distance = 4;
-	const char *best = NULL;
-	char list[100];
+	char list[100], word[32];
+	const char *best;
 
 	list_second_words(argv[0], list, sizeof(list));
 	if (list[0] && argc < 2)
@@ -203,14 +224,7 @@ static enum cli_status unknown(int argc, char *argv[])
 	if (list[0])
 		return cli_fail(CLI_USAGE, "there is no '%s %s'; there are: %s", argv[0], argv[1],
 				list);
-	for (const struct cli_command *c = cli_commands; c->words; c++) {
-		unsigned int distance = value_distance(argv[0], c->words);
-
-		if (distance < best_distance) {
-			best_distance = distance;
-			best = c->words;
-		}
-	}
+	best = closest_word(argv[0], word);
 	if (best)
 		return cli_fail(CLI_USAGE, "there is no command '%s'; did you mean '%s'?", argv[0],
 				best);

@@ -50,22 +50,24 @@ static const char *who(char text[64])
 static int make_directory(const char *dir, const char *what, struct via_error *err)
 {
 	char user[64];
+	int error;
 
 	if (mkdir(dir, 0755) == 0 || errno == EEXIST)
 		return 0;
-	if (errno == ENOENT)
-		return via_fail(err, -ENOENT,
-				"%s: the directory '%s' and the one above it do not "
-				"exist; make them first",
-				what, dir);
-	if (errno == EACCES || errno == EPERM || errno == EROFS)
+	error = errno; /* before who() changes it */
+	if (error == ENOENT)
 		return via_fail(
-			err, -errno,
+			err, -ENOENT,
+			"%s: the directory '%s' and the one above it do not exist; make them first",
+			what, dir);
+	if (error == EACCES || error == EPERM || error == EROFS)
+		return via_fail(
+			err, -error,
 			"%s: the directory '%s' does not exist and %s may not make it; make it "
 			"first, or choose another place",
 			what, dir, who(user));
-	return via_fail(err, -errno, "%s: cannot make the directory '%s': %s", what, dir,
-			strerror(errno));
+	return via_fail(err, -error, "%s: cannot make the directory '%s': %s", what, dir,
+			strerror(error));
 }
 
 static int listen_at(const char *path, uint32_t uid, uint32_t gid, uint32_t mode,
