@@ -10,7 +10,8 @@
 #include "port/types.h"
 
 const struct via_port_ops *const via_port_types[] = {
-	&port_tap_ops, &port_sink_ops, &port_gen_ops, &port_virtio_user_ops, NULL,
+	&port_vhost_user_ops, &port_virtio_user_ops, &port_tap_ops,
+	&port_sink_ops,       &port_gen_ops,         NULL,
 };
 
 const struct via_port_ops *via_port_type(const char *type)
