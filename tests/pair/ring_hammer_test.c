@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Lost wake-ups: a driver and a device, a thread each, that sleep whenever they can. Each asks for a
+ * notification, looks once more and then waits for its descriptor alone, so one notification that is
+ * missing stops both, and the wait's time limit says so. How long they look before they sleep varies,
+ * so that publishing meets every place of going to sleep. VIA_TEST_ROUNDS says how many chains.
+ */
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "ring/driver_ring.h"
+#include "ring/vq.h"
+#include "tests/test.h"
+
+#define PART   65536u
+#define LIMIT  20000 /* ms; the other side answers within microseconds */
+#define WINDOW 16
+
+struct hammer {
+	enum via_ring_format format;
+	uint64_t rounds;
+	struct via_drv_ring drv;
+	struct via_ring ring;
+	struct via_vq vq;
+	uint8_t *memory; /* three parts and a byte of data for each chain in flight */
+	struct via_mem *mem;
+	uint64_t kicks;         /* sent by the driver */
+	uint64_t calls, sleeps; /* of the device */
+	_Atomic(const char *) failure;
+};
+
+static bool failed(const struct hammer *h)
+{
+	return atomic_load_explicit(&h->failure, memory_order_relaxed);
+}
+
+static void give_up(struct hammer *h, const char *what)
+{
+	atomic_store_explicit(&h->failure, what, memory_order_relaxed);
+}
+
+static bool sleep_on(struct hammer *h, int fd, const char *who)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	uint64_t n;
+
+	if (poll(&p, 1, LIMIT) == 1 && read(fd, &n, sizeof(n)) == sizeof(n))
+		return true;
+	give_up(h, who);
+	return false;
+}
+
+static void tell(int fd)
+{
+	const uint64_t one = 1;
+
+	if (write(fd, &one, sizeof(one)) != sizeof(one))
+		abort(); /* it cannot be full */
+}
+
+/* A different time to look on each occasion. */
+static uint32_t patience(uint32_t *seed)
+{
+	*seed = *seed * 1664525 + 1013904223;
+	return *seed >> 30 ? *seed >> 25 : 0;
+}
+
+/* ---- the driver: each chain carries a byte there and comes back with another ---- */
+
+static uint32_t add(struct hammer *h, uint64_t *sent, uint64_t received)
+{
+	uint32_t n = 0;
+
+	for (; *sent < h->rounds && *sent - received < WINDOW; (*sent)++, n++) {
+		uint8_t *data = h->memory + 3 * PART + 2 * (*sent % WINDOW);
+		struct via_drv_buffer buf[2] = { { 2 * (*sent % WINDOW), 1 },
+						 { 2 * (*sent % WINDOW) + 1, 1 } };
+		/* A ring of one slot has no room for two buffers: the device writes where it reads. */
+		uint32_t nr_readable = h->drv.size > 1;
+
+		data[0] = (uint8_t)*sent;
+		if (drv_add(&h->drv, buf, nr_readable, 1, VIA_DRV_DIRECT, data, h->format) < 0)
+			break;
+	}
+	return n;
+}
+
+static bool reap(struct hammer *h, uint64_t *received)
+{
+	struct via_drv_done done;
+	bool any = false;
+	int ret;
+
+	while ((ret = drv_reap(&h->drv, &done, h->format)) == 1) {
+		const uint8_t *data = done.token;
+		uint8_t answer = h->drv.size > 1 ? data[1] : data[0];
+
+		if (answer != (uint8_t)(*received + 1) || done.len != 1)
+			give_up(h, "the driver got something else");
+		(*received)++;
+		any = true;
+	}
+	if (ret < 0)
+		give_up(h, "the device broke a rule");
+	return any;
+}
+
+static void *drive(void *arg)
+{
+	struct hammer *h = arg;
+	uint64_t sent = 0, received = 0;
+	uint32_t seed = 1, left = 0;
+
+	while (received < h->rounds && !failed(h)) {
+		bool any = add(h, &sent, received) > 0;
+
+		drv_publish(&h->drv, h->format);
+		if (drv_wants_kick(&h->drv, h->format)) {
+			h->kicks++;
+			tell(h->ring.kick_fd);
+		}
+		any |= reap(h, &received);
+		if (any) {
+			drv_disarm(&h->drv, h->format);
+			left = patience(&seed);
+		} else if (left > 0) {
+			left--;
+		} else if (!drv_arm(&h->drv, h->format)) {
+			if (!sleep_on(h, h->ring.call_fd, "the driver was not interrupted"))
+				break;
+		}
+	}
+	return NULL;
+}
+
+/* ---- the device ---- */
+
+static uint32_t serve(struct hammer *h)
+{
+	const struct via_ring *ring = vq_ring(&h->vq);
+	struct via_chain chain;
+	struct via_seg seg[2];
+	uint32_t n = 0;
+
+	if (!ring)
+		return 0;
+	while (vq_pop(&h->vq, ring, &chain, seg, 2, h->format) == 1) {
+		if (chain.nr_readable)
+			seg[1].base[0] = (uint8_t)(seg[0].base[0] + 1);
+		else
+			seg[0].base[0]++;
+		vq_push(&h->vq, ring, &chain, 1, h->format);
+		n++;
+	}
+	vq_publish(&h->vq, ring, h->format);
+	if (vq_wants_call(&h->vq, ring, h->format)) {
+		h->calls++;
+		vq_call(&h->vq, ring);
+	}
+	if (!vq_ring(&h->vq))
+		give_up(h, via_broken_text(atomic_load(&h->vq.broken)));
+	return n;
+}
+
+static void serve_all(struct hammer *h)
+{
+	uint64_t served = 0;
+	uint32_t seed = 2, left = 0;
+
+	while (served < h->rounds && !failed(h)) {
+		uint32_t n = serve(h);
+
+		served += n;
+		if (n > 0) {
+			vq_disarm(&h->vq, &h->ring, h->format);
+			left = patience(&seed);
+		} else if (left > 0) {
+			left--;
+		} else if (!vq_arm(&h->vq, &h->ring, h->format)) {
+			h->sleeps++;
+			if (!sleep_on(h, h->ring.kick_fd, "the device was not kicked"))
+				break;
+		}
+	}
+}
+
+/* ---- both ---- */
+
+static void open_rings(struct hammer *h, uint16_t size, bool event_idx)
+{
+	struct via_ring_pos pos = { .wrap = h->format == VIA_RING_PACKED };
+	struct via_drv_config config = {
+		.format = h->format,
+		.size = size,
+		.event_idx = event_idx,
+		.desc = h->memory,
+		.avail = h->memory + PART,
+		.used = h->memory + 2 * PART,
+	};
+
+	assert_int_equal(via_drv_init(&h->drv, &config, NULL), 0);
+	h->mem->nr_regions = 1;
+	h->mem->region[0] = (struct via_region){ .size = PART, .host = h->memory + 3 * PART };
+	h->ring = (struct via_ring){
+		.mem = h->mem,
+		.format = h->format,
+		.size = size,
+		.event_idx = event_idx,
+		.kick_fd = eventfd(0, EFD_NONBLOCK),
+		.call_fd = eventfd(0, EFD_NONBLOCK),
+		.err_fd = -1,
+	};
+	if (h->format == VIA_RING_PACKED) {
+		h->ring.packed.desc = (void *)h->memory;
+		h->ring.packed.driver = (void *)(h->memory + PART);
+		h->ring.packed.device = (void *)(h->memory + 2 * PART);
+	} else {
+		h->ring.split.desc = (void *)h->memory;
+		h->ring.split.avail = (void *)(h->memory + PART);
+		h->ring.split.used = (void *)(h->memory + 2 * PART);
+	}
+	via_vq_start(&h->vq, &h->ring, pos, pos);
+}
+
+static void hammer(enum via_ring_format format, uint16_t size, bool event_idx, uint64_t rounds)
+{
+	struct hammer *h = calloc(1, sizeof(*h));
+	const char *failure;
+	pthread_t driver;
+
+	h->format = format;
+	h->rounds = rounds;
+	h->memory = aligned_alloc(4096, 4 * PART);
+	h->mem = calloc(1, sizeof(*h->mem) + sizeof(struct via_region));
+	open_rings(h, size, event_idx);
+	print_message("%s, %u slots, EVENT_IDX %s\n",
+		      format == VIA_RING_PACKED ? "packed" : "split", size,
+		      event_idx ? "on" : "off");
+	assert_int_equal(pthread_create(&driver, NULL, drive, h), 0);
+	serve_all(h);
+	pthread_join(driver, NULL);
+	print_message("  the device slept %llu times, was kicked %llu times, called %llu times\n",
+		      (unsigned long long)h->sleeps, (unsigned long long)h->kicks,
+		      (unsigned long long)h->calls);
+	failure = atomic_load(&h->failure);
+	if (failure)
+		fail_msg("%s", failure);
+
+	via_vq_stop(&h->vq);
+	via_drv_free(&h->drv);
+	close(h->ring.kick_fd);
+	close(h->ring.call_fd);
+	free(h->memory);
+	free(h->mem);
+	free(h);
+}
+
+static void hammer_sizes(enum via_ring_format format, bool event_idx)
+{
+	static const uint16_t split[] = { 1, 2, 256 }, packed[] = { 1, 3, 256 };
+	const char *text = getenv("VIA_TEST_ROUNDS");
+	uint64_t rounds = text ? strtoull(text, NULL, 0) : 50000;
+
+	for (size_t i = 0; i < ARRAY_SIZE(split); i++)
+		hammer(format, format == VIA_RING_PACKED ? packed[i] : split[i], event_idx, rounds);
+}
+
+static void no_wakeup_is_lost_in_a_split_ring(void **state)
+{
+	(void)state;
+	hammer_sizes(VIA_RING_SPLIT, false);
+}
+
+static void no_wakeup_is_lost_in_a_split_ring_with_event_idx(void **state)
+{
+	(void)state;
+	hammer_sizes(VIA_RING_SPLIT, true);
+}
+
+static void no_wakeup_is_lost_in_a_packed_ring(void **state)
+{
+	(void)state;
+	hammer_sizes(VIA_RING_PACKED, false);
+}
+
+static void no_wakeup_is_lost_in_a_packed_ring_with_event_idx(void **state)
+{
+	(void)state;
+	hammer_sizes(VIA_RING_PACKED, true);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_wakeup_is_lost_in_a_split_ring),
+		cmocka_unit_test(no_wakeup_is_lost_in_a_split_ring_with_event_idx),
+		cmocka_unit_test(no_wakeup_is_lost_in_a_packed_ring),
+		cmocka_unit_test(no_wakeup_is_lost_in_a_packed_ring_with_event_idx),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
