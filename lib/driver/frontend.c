@@ -165,7 +165,7 @@ static bool close_surprises(struct msghdr *msg)
 
 static int judge_header(const struct via_frontend *f, struct via_error *err)
 {
-	const struct fe_header *h = &f->in.header;
+	const struct vu_header *h = &f->in.header;
 
 	if (h->request != f->out.message.header.request)
 		return via_fail(err, -EPROTO, "%s is answered by a message %u",

@@ -29,25 +29,33 @@ struct fe_step {
 	int (*judge)(struct fe_handshake *h, const struct fe_message *m, struct via_error *err);
 };
 
+/* Device status (VIRTIO 1.3 §2.1). */
+enum {
+	FE_STATUS_ACKNOWLEDGE = 1,
+	FE_STATUS_DRIVER = 2,
+	FE_STATUS_DRIVER_OK = 4,
+	FE_STATUS_FEATURES_OK = 8,
+};
+
 /* Protocol features that are of use to us. */
 #define WANTED \
-	(VIA_BIT(FE_PROTOCOL_MQ) | VIA_BIT(FE_PROTOCOL_REPLY_ACK) | VIA_BIT(FE_PROTOCOL_STATUS))
+	(VIA_BIT(VU_PROTOCOL_MQ) | VIA_BIT(VU_PROTOCOL_REPLY_ACK) | VIA_BIT(VU_PROTOCOL_STATUS))
 
 /* ---- when ---- */
 
 static bool has_protocol(const struct fe_handshake *h)
 {
-	return via_has(h->features, FE_F_PROTOCOL_FEATURES);
+	return via_has(h->features, VHOST_USER_F_PROTOCOL_FEATURES);
 }
 
 static bool has_mq(const struct fe_handshake *h)
 {
-	return via_has(h->protocol, FE_PROTOCOL_MQ);
+	return via_has(h->protocol, VU_PROTOCOL_MQ);
 }
 
 static bool has_status(const struct fe_handshake *h)
 {
-	return via_has(h->protocol, FE_PROTOCOL_STATUS);
+	return via_has(h->protocol, VU_PROTOCOL_STATUS);
 }
 
 static bool has_no_acks(const struct fe_handshake *h)
@@ -66,12 +74,12 @@ static void put_u64(struct fe_request *r, uint64_t value)
 static void put_state(const struct fe_handshake *h, struct fe_request *r, uint32_t num)
 {
 	r->message.header.size = sizeof(r->message.state);
-	r->message.state = (struct fe_state){ .index = h->ring, .num = num };
+	r->message.state = (struct vu_vring_state){ .index = h->ring, .num = num };
 }
 
 static void put_ring_fd(const struct fe_handshake *h, struct fe_request *r, int fd)
 {
-	put_u64(r, h->ring | (fd < 0 ? FE_NO_FD : 0));
+	put_u64(r, h->ring | (fd < 0 ? VU_VRING_NOFD_MASK : 0));
 	r->fd = fd;
 }
 
@@ -102,7 +110,7 @@ static void build_status_ok(const struct fe_handshake *h, struct fe_request *r)
 static void build_features(const struct fe_handshake *h, struct fe_request *r)
 {
 	/* With bit 30, rings wait for SET_VRING_ENABLE. */
-	put_u64(r, h->setup.features | (h->features & VIA_BIT(FE_F_PROTOCOL_FEATURES)));
+	put_u64(r, h->setup.features | (h->features & VIA_BIT(VHOST_USER_F_PROTOCOL_FEATURES)));
 }
 
 static void build_memory(const struct fe_handshake *h, struct fe_request *r)
@@ -111,9 +119,7 @@ static void build_memory(const struct fe_handshake *h, struct fe_request *r)
 	r->message.header.size = sizeof(r->message.memory);
 	r->message.memory = (struct fe_memory){
 		.nr_regions = 1,
-		.gpa = h->setup.gpa,
-		.size = h->setup.size,
-		.user_addr = h->setup.gpa,
+		.region = { .gpa = h->setup.gpa, .size = h->setup.size, .user_addr = h->setup.gpa },
 	};
 	r->fd = h->setup.mem_fd;
 }
@@ -133,7 +139,7 @@ static void build_addr(const struct fe_handshake *h, struct fe_request *r)
 	const struct via_frontend_ring *ring = &h->setup.ring[h->ring];
 
 	r->message.header.size = sizeof(r->message.addr);
-	r->message.addr = (struct fe_addr){
+	r->message.addr = (struct vu_vring_addr){
 		.index = h->ring,
 		.desc = ring->desc,
 		.avail = ring->avail,
@@ -167,7 +173,7 @@ static int judge_features(struct fe_handshake *h, const struct fe_message *m, st
 {
 	(void)err;
 	h->features = m->u64;
-	h->offer.features = m->u64 & ~VIA_BIT(FE_F_PROTOCOL_FEATURES);
+	h->offer.features = m->u64 & ~VIA_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
 	h->offer.queue_pairs = 1;
 	return 0;
 }
@@ -208,37 +214,37 @@ static int judge_base(struct fe_handshake *h, const struct fe_message *m, struct
 #define SET_UP UINT32_MAX
 
 static const struct fe_step start_steps[] = {
-	{ "SET_OWNER", FE_SET_OWNER, ONCE, ANSWER_ACK, NULL, NULL, NULL },
-	{ "GET_FEATURES", FE_GET_FEATURES, ONCE, ANSWER_U64, NULL, NULL, judge_features },
-	{ "GET_PROTOCOL_FEATURES", FE_GET_PROTOCOL_FEATURES, ONCE, ANSWER_U64, has_protocol, NULL,
+	{ "SET_OWNER", VU_SET_OWNER, ONCE, ANSWER_ACK, NULL, NULL, NULL },
+	{ "GET_FEATURES", VU_GET_FEATURES, ONCE, ANSWER_U64, NULL, NULL, judge_features },
+	{ "GET_PROTOCOL_FEATURES", VU_GET_PROTOCOL_FEATURES, ONCE, ANSWER_U64, has_protocol, NULL,
 	  judge_protocol },
-	{ "SET_PROTOCOL_FEATURES", FE_SET_PROTOCOL_FEATURES, ONCE, ANSWER_ACK, has_protocol,
+	{ "SET_PROTOCOL_FEATURES", VU_SET_PROTOCOL_FEATURES, ONCE, ANSWER_ACK, has_protocol,
 	  build_protocol, NULL },
-	{ "GET_QUEUE_NUM", FE_GET_QUEUE_NUM, ONCE, ANSWER_U64, has_mq, NULL, judge_queues },
+	{ "GET_QUEUE_NUM", VU_GET_QUEUE_NUM, ONCE, ANSWER_U64, has_mq, NULL, judge_queues },
 	{ "set-up", SET_UP, ONCE, ANSWER_ACK, NULL, NULL, NULL },
-	{ "SET_STATUS", FE_SET_STATUS, ONCE, ANSWER_ACK, has_status, build_status_driver, NULL },
+	{ "SET_STATUS", VU_SET_STATUS, ONCE, ANSWER_ACK, has_status, build_status_driver, NULL },
 	/* Early: old DPDK makes a ring only when it hears of its call descriptor. */
-	{ "SET_VRING_CALL", FE_SET_VRING_CALL, EACH_RING, ANSWER_ACK, NULL, build_call, NULL },
-	{ "SET_FEATURES", FE_SET_FEATURES, ONCE, ANSWER_ACK, NULL, build_features, NULL },
-	{ "SET_STATUS", FE_SET_STATUS, ONCE, ANSWER_ACK, has_status, build_status_features, NULL },
-	{ "GET_STATUS", FE_GET_STATUS, ONCE, ANSWER_U64, has_status, NULL, judge_status },
-	{ "SET_MEM_TABLE", FE_SET_MEM_TABLE, ONCE, ANSWER_ACK, NULL, build_memory, NULL },
-	{ "SET_VRING_NUM", FE_SET_VRING_NUM, EACH_RING, ANSWER_ACK, NULL, build_num, NULL },
-	{ "SET_VRING_BASE", FE_SET_VRING_BASE, EACH_RING, ANSWER_ACK, NULL, build_base, NULL },
-	{ "SET_VRING_ADDR", FE_SET_VRING_ADDR, EACH_RING, ANSWER_ACK, NULL, build_addr, NULL },
-	{ "SET_VRING_KICK", FE_SET_VRING_KICK, EACH_RING, ANSWER_ACK, NULL, build_kick, NULL },
-	{ "SET_VRING_ENABLE", FE_SET_VRING_ENABLE, EACH_RING, ANSWER_ACK, has_protocol,
+	{ "SET_VRING_CALL", VU_SET_VRING_CALL, EACH_RING, ANSWER_ACK, NULL, build_call, NULL },
+	{ "SET_FEATURES", VU_SET_FEATURES, ONCE, ANSWER_ACK, NULL, build_features, NULL },
+	{ "SET_STATUS", VU_SET_STATUS, ONCE, ANSWER_ACK, has_status, build_status_features, NULL },
+	{ "GET_STATUS", VU_GET_STATUS, ONCE, ANSWER_U64, has_status, NULL, judge_status },
+	{ "SET_MEM_TABLE", VU_SET_MEM_TABLE, ONCE, ANSWER_ACK, NULL, build_memory, NULL },
+	{ "SET_VRING_NUM", VU_SET_VRING_NUM, EACH_RING, ANSWER_ACK, NULL, build_num, NULL },
+	{ "SET_VRING_BASE", VU_SET_VRING_BASE, EACH_RING, ANSWER_ACK, NULL, build_base, NULL },
+	{ "SET_VRING_ADDR", VU_SET_VRING_ADDR, EACH_RING, ANSWER_ACK, NULL, build_addr, NULL },
+	{ "SET_VRING_KICK", VU_SET_VRING_KICK, EACH_RING, ANSWER_ACK, NULL, build_kick, NULL },
+	{ "SET_VRING_ENABLE", VU_SET_VRING_ENABLE, EACH_RING, ANSWER_ACK, has_protocol,
 	  build_enable, NULL },
-	{ "SET_STATUS", FE_SET_STATUS, ONCE, ANSWER_ACK, has_status, build_status_ok, NULL },
+	{ "SET_STATUS", VU_SET_STATUS, ONCE, ANSWER_ACK, has_status, build_status_ok, NULL },
 	/* A last question, whose answer comes after everything was taken. */
-	{ "GET_FEATURES", FE_GET_FEATURES, ONCE, ANSWER_U64, has_no_acks, NULL, NULL },
+	{ "GET_FEATURES", VU_GET_FEATURES, ONCE, ANSWER_U64, has_no_acks, NULL, NULL },
 	{ 0 },
 };
 
 static const struct fe_step stop_steps[] = {
-	{ "SET_VRING_ENABLE", FE_SET_VRING_ENABLE, EACH_RING, ANSWER_ACK, has_protocol,
+	{ "SET_VRING_ENABLE", VU_SET_VRING_ENABLE, EACH_RING, ANSWER_ACK, has_protocol,
 	  build_state_0, NULL },
-	{ "GET_VRING_BASE", FE_GET_VRING_BASE, EACH_RING, ANSWER_STATE, NULL, build_state_0,
+	{ "GET_VRING_BASE", VU_GET_VRING_BASE, EACH_RING, ANSWER_STATE, NULL, build_state_0,
 	  judge_base },
 	{ 0 },
 };
@@ -265,8 +271,8 @@ static void go_on(struct fe_handshake *h)
 {
 	if (h->step->per == EACH_RING && ++h->ring < h->setup.nr_rings)
 		return;
-	if (h->step->request == FE_SET_PROTOCOL_FEATURES)
-		h->acks = via_has(h->protocol, FE_PROTOCOL_REPLY_ACK);
+	if (h->step->request == VU_SET_PROTOCOL_FEATURES)
+		h->acks = via_has(h->protocol, VU_PROTOCOL_REPLY_ACK);
 	h->ring = 0;
 	h->step++;
 }
@@ -301,7 +307,7 @@ int fe_handshake_next(struct fe_handshake *h, struct fe_request *r, struct via_e
 	static const uint32_t answer_sizes[] = {
 		[ANSWER_ACK] = sizeof(uint64_t),
 		[ANSWER_U64] = sizeof(uint64_t),
-		[ANSWER_STATE] = sizeof(struct fe_state),
+		[ANSWER_STATE] = sizeof(struct vu_vring_state),
 	};
 	int ret = h->step ? find_step(h, err) : 0;
 
@@ -310,13 +316,13 @@ int fe_handshake_next(struct fe_handshake *h, struct fe_request *r, struct via_e
 	memset(r, 0, sizeof(*r));
 	r->fd = -1;
 	r->message.header.request = h->step->request;
-	r->message.header.flags = FE_VERSION;
+	r->message.header.flags = VU_VERSION;
 	if (h->step->build)
 		h->step->build(h, r);
 	r->has_reply = h->step->answer != ANSWER_ACK || h->acks;
 	r->reply_size = answer_sizes[h->step->answer];
 	if (h->step->answer == ANSWER_ACK && h->acks)
-		r->message.header.flags |= FE_NEED_REPLY;
+		r->message.header.flags |= VU_NEED_REPLY_MASK;
 	if (!r->has_reply)
 		go_on(h);
 	return 1;

@@ -7,7 +7,28 @@
 #define VIA_HANDSHAKE_H
 
 #include "driver/frontend.h"
-#include "driver/wire.h"
+#include "vhost/message.h"
+
+/* The one memory region that we share. */
+struct fe_memory {
+	uint32_t nr_regions, padding;
+	struct vu_region region;
+};
+
+/* What a front-end like ours says and hears: a payload follows its header at once. */
+struct __attribute__((packed, aligned(4))) fe_message {
+	struct vu_header header;
+	union {
+		uint64_t u64;
+		struct vu_vring_state state;
+		struct vu_vring_addr addr;
+		struct fe_memory memory;
+	};
+};
+static_assert(sizeof(struct fe_message) == 52, "the largest message is one with 40 bytes");
+
+/* A reply's flags are exactly these two (VU-01). */
+#define FE_REPLY_FLAGS (VU_VERSION | VU_REPLY_MASK)
 
 struct fe_step; /* a row of the table */
 

@@ -2,12 +2,12 @@
 /*
  * lib/driver: we are a virtio-net driver, and what a VMM is for a guest's driver.
  *
- *   frontend.c    the vhost-user connection       handshake.c  what is said on it, wire.h
+ *   frontend.c    the vhost-user connection       handshake.c  what is said on it
  *   net_driver.c  struct via_driver: negotiation, one life after the other, events
  *   life.c        one connection's memory and queues, laid out in one sealed memfd
  *   rx.c          packets from the back-end       tx.c         packets to it
  *
- * May use base, mem, ring, net. Called by port.
+ * May use base, mem, ring, net, and of vhost the wire protocol (message.h). Called by port.
  *
  * The back-end is not trusted (VQ-D-07, VD-06): it can write all of the shared memory at any time. Ring
  * state is kept privately by lib/ring; buffers are lent as views, whose snapshots are taken once; lengths

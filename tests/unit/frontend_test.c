@@ -11,14 +11,14 @@
 #include "base/base.h"
 #include "base/unix.h"
 #include "driver/frontend.h"
-#include "driver/wire.h"
+#include "driver/handshake.h"
 #include "tests/memfd.h"
 #include "tests/test.h"
 
 #define ALL_PROTOCOL                                                                              \
-	(VIA_BIT(FE_PROTOCOL_MQ) | VIA_BIT(FE_PROTOCOL_REPLY_ACK) | VIA_BIT(FE_PROTOCOL_STATUS) | \
+	(VIA_BIT(VU_PROTOCOL_MQ) | VIA_BIT(VU_PROTOCOL_REPLY_ACK) | VIA_BIT(VU_PROTOCOL_STATUS) | \
 	 VIA_BIT(1) | VIA_BIT(15))
-#define BIT_30 VIA_BIT(FE_F_PROTOCOL_FEATURES)
+#define BIT_30 VIA_BIT(VHOST_USER_F_PROTOCOL_FEATURES)
 
 /* ---- a back-end ---- */
 
@@ -47,7 +47,7 @@ struct backend {
 	int nr_fds, nr_connections;
 	uint64_t status;
 	struct fe_memory memory;
-	struct fe_addr addr[2];
+	struct vu_vring_addr addr[2];
 	uint32_t call_flags;
 };
 
@@ -111,7 +111,7 @@ static void backend_answer(struct backend *b, struct via_loop *loop, uint32_t re
 		b->fd = -1;
 		break;
 	case IN_BYTES:
-		memcpy(bytes, &(struct fe_header){ request, 5, size }, 12);
+		memcpy(bytes, &(struct vu_header){ request, 5, size }, 12);
 		memcpy(bytes + 12, payload, size);
 		for (uint32_t i = 0; i < 12 + size; i++) {
 			assert_int_equal(write(b->fd, bytes + i, 1), 1);
@@ -162,37 +162,37 @@ static bool backend_turn(struct backend *b, struct via_loop *loop)
 	strncat(b->heard, word, sizeof(b->heard) - strlen(b->heard) - 1);
 
 	switch (m.header.request) {
-	case FE_GET_FEATURES:
+	case VU_GET_FEATURES:
 		backend_answer(b, loop, m.header.request, &b->features, 8);
 		return true;
-	case FE_GET_PROTOCOL_FEATURES:
+	case VU_GET_PROTOCOL_FEATURES:
 		backend_answer(b, loop, m.header.request, &b->protocol, 8);
 		return true;
-	case FE_GET_QUEUE_NUM:
+	case VU_GET_QUEUE_NUM:
 		backend_answer(b, loop, m.header.request, &pairs, 8);
 		return true;
-	case FE_GET_STATUS:
+	case VU_GET_STATUS:
 		backend_answer(b, loop, m.header.request, &b->status, 8);
 		return true;
-	case FE_GET_VRING_BASE:
+	case VU_GET_VRING_BASE:
 		answer = (uint64_t)m.state.num << 32 | m.state.index;
 		backend_answer(b, loop, m.header.request, &answer, 8);
 		return true;
-	case FE_SET_PROTOCOL_FEATURES:
+	case VU_SET_PROTOCOL_FEATURES:
 		assert_int_equal(m.u64 & ~b->protocol, 0);
-		b->acks = via_has(m.u64, FE_PROTOCOL_REPLY_ACK);
+		b->acks = via_has(m.u64, VU_PROTOCOL_REPLY_ACK);
 		return true;
-	case FE_SET_STATUS:
+	case VU_SET_STATUS:
 		b->status = m.u64;
 		break;
-	case FE_SET_MEM_TABLE:
+	case VU_SET_MEM_TABLE:
 		b->memory = m.memory;
 		break;
-	case FE_SET_VRING_ADDR:
+	case VU_SET_VRING_ADDR:
 		b->addr[m.addr.index] = m.addr;
 		break;
 	}
-	assert_int_equal(!!(m.header.flags & FE_NEED_REPLY), b->acks);
+	assert_int_equal(!!(m.header.flags & VU_NEED_REPLY_MASK), b->acks);
 	if (b->acks)
 		backend_answer(b, loop, m.header.request, &zero, 8);
 	else if (m.header.request == b->lie_at && b->lie == HANG_UP)
@@ -340,8 +340,8 @@ static void a_back_end_with_everything_is_told_everything_in_order(void **state)
 	assert_int_equal(u.offer.features, 0x7);
 	assert_int_equal(u.offer.queue_pairs, 4);
 	assert_int_equal(u.b.nr_fds, 4); /* memory, two kicks, one call */
-	assert_int_equal(u.b.memory.gpa, 0x1000000);
-	assert_int_equal(u.b.memory.size, 65536);
+	assert_int_equal(u.b.memory.region.gpa, 0x1000000);
+	assert_int_equal(u.b.memory.region.size, 65536);
 	assert_int_equal(u.b.addr[1].used, 0x1003001);
 	assert_int_equal(u.b.status, 15);
 	assert_string_equal(via_frontend_state(u.frontend), "connected");
@@ -397,7 +397,7 @@ static void answers_in_single_bytes_are_understood(void **state)
 
 	(void)state;
 	user_begin(&u, BIT_30, ALL_PROTOCOL);
-	u.b.lie_at = FE_GET_FEATURES;
+	u.b.lie_at = VU_GET_FEATURES;
 	u.b.lie = IN_BYTES;
 	user_open(&u, false);
 	while (!u.nr_started)
@@ -414,16 +414,16 @@ static void back_ends_that_lie_lose_the_connection_and_get_another_chance(void *
 		enum lie lie;
 		const char *says;
 	} cases[] = {
-		{ "another number", FE_GET_FEATURES, WRONG_NUMBER, "answered by a message 2" },
-		{ "NEED_REPLY in a reply", FE_GET_FEATURES, NEED_REPLY_FLAG, "flags 0xd" },
-		{ "no reply flag", FE_SET_MEM_TABLE, NO_REPLY_FLAG, "flags 0x1" },
-		{ "a short reply", FE_GET_PROTOCOL_FEATURES, SHORT, "4 bytes" },
-		{ "a long reply", FE_GET_QUEUE_NUM, LONG, "24 bytes" },
-		{ "a descriptor in a reply", FE_SET_FEATURES, WITH_FD, "descriptor" },
-		{ "a refusal", FE_SET_MEM_TABLE, REFUSE, "SET_MEM_TABLE: it refuses (1)" },
-		{ "a refusal by status", FE_GET_STATUS, REFUSE, "refuses features" },
-		{ "the end in the middle", FE_SET_VRING_ADDR, HANG_UP, "during SET_VRING_ADDR" },
-		{ "two replies", FE_SET_STATUS, CHATTY, "" },
+		{ "another number", VU_GET_FEATURES, WRONG_NUMBER, "answered by a message 2" },
+		{ "NEED_REPLY in a reply", VU_GET_FEATURES, NEED_REPLY_FLAG, "flags 0xd" },
+		{ "no reply flag", VU_SET_MEM_TABLE, NO_REPLY_FLAG, "flags 0x1" },
+		{ "a short reply", VU_GET_PROTOCOL_FEATURES, SHORT, "4 bytes" },
+		{ "a long reply", VU_GET_QUEUE_NUM, LONG, "24 bytes" },
+		{ "a descriptor in a reply", VU_SET_FEATURES, WITH_FD, "descriptor" },
+		{ "a refusal", VU_SET_MEM_TABLE, REFUSE, "SET_MEM_TABLE: it refuses (1)" },
+		{ "a refusal by status", VU_GET_STATUS, REFUSE, "refuses features" },
+		{ "the end in the middle", VU_SET_VRING_ADDR, HANG_UP, "during SET_VRING_ADDR" },
+		{ "two replies", VU_SET_STATUS, CHATTY, "" },
 	};
 
 	(void)state;
@@ -508,7 +508,7 @@ static void a_back_end_that_does_not_answer_cannot_hold_up_the_end(void **state)
 
 	(void)state;
 	user_begin(&u, BIT_30, ALL_PROTOCOL);
-	u.b.lie_at = FE_GET_VRING_BASE;
+	u.b.lie_at = VU_GET_VRING_BASE;
 	u.b.lie = SILENT;
 	user_open(&u, false);
 	while (!u.nr_started)
