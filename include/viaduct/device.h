@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <viaduct/error.h>
 #include <viaduct/loop.h>
+#include <viaduct/stats.h>
 #include <viaduct/view.h>
 
 #ifdef __cplusplus
@@ -91,8 +92,6 @@ void via_device_describe(struct via_device *device,
 			 void (*line)(void *user, const char *key, const char *value), void *user);
 
 /* ---- data path, Thread: worker ---- */
-
-struct via_queue_stats;
 
 /* Lends up to 'max' views of what the guest sent on 'pair'; give them back with the release before
  * the next call. One worker at a time. 'stats' takes the drops decided here. */

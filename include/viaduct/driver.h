@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <viaduct/error.h>
 #include <viaduct/loop.h>
+#include <viaduct/stats.h>
 #include <viaduct/view.h>
 
 #ifdef __cplusplus
@@ -19,8 +20,6 @@ extern "C" {
 #endif
 
 struct via_driver; /* opaque */
-struct via_queue_stats;
-
 enum via_driver_mode {
 	VIA_DRIVER_CLIENT, /* the back-end listens; we connect, again when it went away */
 	VIA_DRIVER_SERVER, /* we listen, the back-end connects */

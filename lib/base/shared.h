@@ -16,6 +16,7 @@
 #include <endian.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <viaduct/stats.h>
 
 #define VIA_SHARED_WORD(bits)                                                                  \
 	typedef struct {                                                                       \
@@ -48,21 +49,12 @@ static inline void via_fence(void)
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
-/* A counter: one thread adds, any thread reads. */
-typedef struct {
-	_Atomic(uint64_t) raw;
-} via_counter;
-
+/* Adds to a counter (viaduct/stats.h): one thread adds, any thread reads. */
 static inline void via_count(via_counter *c, uint64_t n)
 {
 	/* One writer, so a load and a store do; a locked add would cost twenty cycles a packet. */
 	atomic_store_explicit(&c->raw, atomic_load_explicit(&c->raw, memory_order_relaxed) + n,
 			      memory_order_relaxed);
-}
-
-static inline uint64_t via_counter_read(const via_counter *c)
-{
-	return atomic_load_explicit(&c->raw, memory_order_relaxed);
 }
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * Telling peers, and a watchdog over it (R19).
  *
- * Theory of operation. A peer shares the file behind its eventfd or pipe with us, so it can fill it and
+ * Theory of operation. A peer shares the file behind its eventfd with us, so it can fill it and
  * clear O_NONBLOCK: a write then blocks until the peer likes. Each thread that tells has a sequence
  * word, odd while it writes. The watchdog looks at all of them every few milliseconds; a word that is
  * odd and was the same at the last look belongs to a thread that hangs, and gets a signal whose handler
@@ -24,6 +24,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -117,6 +118,13 @@ bool via_tell(int fd)
 	told = tell(fd);
 	end();
 	return told;
+}
+
+bool via_tell_socket(int fd)
+{
+	const uint64_t one = 1;
+
+	return send(fd, &one, sizeof(one), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || errno == EAGAIN;
 }
 
 /* ---- the watchdog ---- */

@@ -6,11 +6,15 @@
 #include <stdbool.h>
 
 /*
- * Adds one to a peer's eventfd, or writes to the pipe that it sent instead. Returns whether it is told:
+ * Adds one to a peer's eventfd. Returns whether it is told:
  * a full one has told already. False means that the peer has made its descriptor unusable: it cannot be
  * written, or the write blocked (the peer can clear O_NONBLOCK) and was interrupted by the watchdog, see
  * via_watchdog_start(). Thread: any.
  */
 bool via_tell(int fd);
+
+/* The same by eight bytes into a socket, which a peer may send instead: that cannot block, nor raise
+ * SIGPIPE. */
+bool via_tell_socket(int fd);
 
 #endif

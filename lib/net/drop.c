@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The names of drop reasons, from the one list in drop.h. */
-#include "net/drop.h"
+/* The names of drop reasons, from the one list in viaduct/stats.h. */
+#include <viaduct/stats.h>
 
-const char *via_drop_label(enum via_drop why)
+#include "base/base.h"
+
+VIA_EXPORT const char *via_drop_label(enum via_drop why)
 {
 	static const char *const labels[] = {
 #define X(name, label, text) [VIA_DROP_##name] = label,
@@ -13,7 +15,7 @@ const char *via_drop_label(enum via_drop why)
 	return (unsigned int)why < VIA_NR_DROPS ? labels[why] : "unknown";
 }
 
-const char *via_drop_text(enum via_drop why)
+VIA_EXPORT const char *via_drop_text(enum via_drop why)
 {
 	static const char *const texts[] = {
 #define X(name, label, text) [VIA_DROP_##name] = text,

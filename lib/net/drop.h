@@ -1,52 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * Why a packet is dropped, and what a queue counts. A packet is delivered or dropped for one reason,
- * counted where that is decided, at the port named in the reason's text. One list for code, command
- * line, metrics and documentation.
- */
+/* Counting drops; the reasons and the counters are in viaduct/stats.h. */
 #ifndef VIA_DROP_H
 #define VIA_DROP_H
 
+#include <viaduct/stats.h>
+
 #include "base/shared.h"
-
-#define VIA_DROP_REASONS(X)                                                                     \
-	/* what came from the port */                                                           \
-	X(SHORT, "short", "received frame shorter than its headers (virtio-net, Ethernet)")     \
-	X(LONG, "long", "received frame longer than 65589 bytes")                               \
-	X(HEADER, "header", "received virtio-net header that asks for the impossible")          \
-	X(DISABLED, "disabled", "received on a queue that the guest has disabled")              \
-	X(VLAN, "vlan", "received with a VLAN tag that the port is not a member of")            \
-	X(SOURCE, "source", "received with a multicast, zero or foreign static source address") \
-	X(RESERVED, "reserved", "received for a link-local bridge address (01:80:c2:00:00:0x)") \
-	X(NOWHERE, "nowhere", "received for the port it came from, or for no port")             \
-	/* what was to go to the port */                                                        \
-	X(NO_QUEUE, "no_queue", "to a port with no running queue")                              \
-	X(FULL, "full", "to a queue without free buffers")                                      \
-	X(TOO_BIG, "too_big", "to a port whose MTU or buffers are smaller than the frame")      \
-	X(NO_OFFLOAD, "no_offload", "needs a checksum or segmentation that cannot be done")     \
-	X(FILTER, "filter", "not wanted by the guest's receive filter")                         \
-	X(FLOOD, "flood", "beyond the flood budget of a burst")                                 \
-	X(ISOLATED, "isolated", "between two isolated ports")                                   \
-	X(IO, "io", "the kernel refused it")
-
-enum via_drop {
-#define X(name, label, text) VIA_DROP_##name,
-	VIA_DROP_REASONS(X)
-#undef X
-		VIA_NR_DROPS,
-};
-
-const char *via_drop_label(enum via_drop why); /* of the metric's "reason" label */
-const char *via_drop_text(enum via_drop why);
-
-/* One for each direction of a queue. The queue's worker (or lock holder) writes, anybody reads. */
-struct via_queue_stats {
-	via_counter packets;
-	via_counter bytes;    /* of frames, as carried: a GSO frame counts once */
-	via_counter csum;     /* checksums filled in for the destination */
-	via_counter segments; /* segments cut for the destination */
-	via_counter drops[VIA_NR_DROPS];
-};
 
 static inline void via_drop_count(struct via_queue_stats *stats, enum via_drop why, uint64_t n)
 {

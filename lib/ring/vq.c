@@ -56,7 +56,8 @@ void vq_call(struct via_vq *vq, const struct via_ring *ring)
 {
 	if (ring->call_fd >= 0) {
 		via_count(&vq->calls, 1);
-		if (!via_tell(ring->call_fd))
+		if (!(ring->call_is_socket ? via_tell_socket(ring->call_fd)
+					   : via_tell(ring->call_fd)))
 			via_vq_break(vq, ring, VIA_BROKEN_NOTIFY);
 	} else if (ring->call) {
 		via_count(&vq->calls, 1);

@@ -57,7 +57,7 @@ static void on_ended(void *user, const char *why)
 {
 	struct via_device *dev = user;
 
-	vu_log(dev, VIA_LOG_INFO, "backend channel: %s", why);
+	vu_log(dev, VIA_LOG_DEBUG, "backend channel: %s", why);
 	vu_backend_close(dev);
 }
 

@@ -160,6 +160,9 @@ static int check_size(const struct vu_handler *h, const struct vu_msg *msg, stru
 					"%u regions in %u bytes; 1 to %u are possible",
 					msg->payload.memory.nr_regions, size, VU_MAX_REGIONS);
 		right = 8 + msg->payload.memory.nr_regions * (uint32_t)sizeof(struct vu_region);
+		/* User-mode Linux sends two places, whether or not the second one is used. */
+		if (size > right && (size - 8) % sizeof(struct vu_region) == 0)
+			right = size;
 	} else if (h->sized == SIZE_CONFIG) {
 		if (size < VU_CONFIG_HEAD || msg->payload.config.size > VU_MAX_CONFIG)
 			return via_fail(err, -EINVAL, "%u bytes for %u bytes of configuration",

@@ -5,12 +5,15 @@
  * In-band notification (messages instead of descriptors) ends here: the queue gets an eventfd of ours
  * in the place of the front-end's, so that workers and rings know nothing of it. A VRING_KICK message
  * writes the kick's; what a worker writes into the call's, the control thread turns into a VRING_CALL.
+ *
+ * A call may also be a UNIX stream socket: user-mode Linux sends one end of a pair. (A pipe would be no
+ * use to anybody, and could be made to block or to raise a signal.)
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -37,12 +40,13 @@ static bool is_eventfd(int fd, const struct stat *st)
 	       write_from_nowhere(fd, 4) == EINVAL;
 }
 
-static bool is_pipe_end(int fd, const struct stat *st)
+static bool is_unix_stream(int fd)
 {
-	int flags = fcntl(fd, F_GETFL);
+	int domain, type;
+	socklen_t len = sizeof(int);
 
-	return S_ISFIFO(st->st_mode) && flags >= 0 && !(flags & O_PATH) &&
-	       (flags & O_ACCMODE) != O_RDONLY;
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX &&
+	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
 }
 
 bool vu_fd_is(int fd, unsigned int kinds)
@@ -52,7 +56,7 @@ bool vu_fd_is(int fd, unsigned int kinds)
 	if (fstat(fd, &st) < 0)
 		return false;
 	return (kinds & VU_FD_EVENT && is_eventfd(fd, &st)) ||
-	       (kinds & VU_FD_PIPE && is_pipe_end(fd, &st));
+	       (kinds & VU_FD_SOCKET && is_unix_stream(fd));
 }
 
 /* ---- notifiers ---- */

@@ -82,9 +82,10 @@ enum { VU_KICK, VU_CALL, VU_ERR, VU_NR_NOTIFIERS };
 
 /* Where a queue is told of, or tells of, something. */
 struct vu_notifier {
-	int fd;                  /* owned; -1: none */
-	bool is_set;             /* the front-end has sent one, or that there is none */
-	bool is_inband;          /* 'fd' is an eventfd of ours */
+	int fd;         /* owned; -1: none */
+	bool is_set;    /* the front-end has sent one, or that there is none */
+	bool is_inband; /* 'fd' is an eventfd of ours */
+	bool is_socket;
 	struct via_watch *watch; /* of an in-band call: a worker has written it */
 };
 
@@ -328,7 +329,7 @@ enum via_ring_format vu_format(const struct via_device *dev);
 
 /* ---- kick.c ---- */
 
-enum vu_fd_kind { VU_FD_EVENT = 1, VU_FD_PIPE = 2 };
+enum vu_fd_kind { VU_FD_EVENT = 1, VU_FD_SOCKET = 2 };
 
 /* Whether 'fd' is of one of 'kinds' (R3), found out without blocking, reading or writing anything. */
 bool vu_fd_is(int fd, unsigned int kinds);

@@ -133,7 +133,8 @@ static int notifier_of(uint32_t request)
 int vu_set_vring_notifier(struct via_device *dev, struct vu_msg *msg, struct via_error *err)
 {
 	static const char *const what[] = { "kick", "call", "err" };
-	static const unsigned int kinds[] = { VU_FD_EVENT, VU_FD_EVENT | VU_FD_PIPE, VU_FD_EVENT };
+	static const unsigned int kinds[] = { VU_FD_EVENT, VU_FD_EVENT | VU_FD_SOCKET,
+					      VU_FD_EVENT };
 	struct vu_queue *q = &dev->queue[msg->payload.u64 & VU_VRING_INDEX_MASK];
 	const int which = notifier_of(msg->header.request);
 	struct vu_notifier *n = &q->notifier[which];
@@ -141,9 +142,10 @@ int vu_set_vring_notifier(struct via_device *dev, struct vu_msg *msg, struct via
 
 	if (msg->nr_fds == 1 && !vu_fd_is(msg->fd[0], kinds[which]))
 		return via_fail(err, -EINVAL, "queue %u: the %s descriptor is no eventfd%s",
-				q->index, what[which], which == VU_CALL ? " and no pipe" : "");
+				q->index, what[which], which == VU_CALL ? " and no socket" : "");
 	if (msg->nr_fds == 1) {
 		vu_notifier_set(n, vu_msg_take_fd(msg, 0));
+		n->is_socket = vu_fd_is(n->fd, VU_FD_SOCKET);
 	} else if (vu_has_protocol(dev, VU_PROTOCOL_INBAND_NOTIFICATIONS)) {
 		ret = vu_notifier_inband(q, which, err);
 		if (ret < 0)
