@@ -547,7 +547,8 @@ static int open_fds(struct sw_worker *w)
 	return 0;
 }
 
-/* Signals are control's business, but for those that are about the thread itself. */
+/* Signals are control's business, but for those that are about the thread itself: faults, and the
+ * watchdog that interrupts a write which a peer has made to block (R19). */
 static void block_signals(sigset_t *before)
 {
 	static const int own[] = {

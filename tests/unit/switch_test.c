@@ -91,13 +91,22 @@ static struct fake_frame take(struct fake_port *f)
 	return frame;
 }
 
+/* All queues are with their workers, and this one sleeps. */
 static void wait_asleep(uint32_t worker)
 {
 	struct sw_worker_info info;
+	uint32_t ports, queues;
 
 	for (int i = 0; i < PATIENCE_MS; i++) {
+		ports = queues = 0;
+		for (uint32_t k = 0; k < 64; k++)
+			ports += sw_port(sw, k) != NULL;
+		for (uint32_t k = 0; k < sw_nr_workers(sw); k++) {
+			sw_worker_info(sw, k, &info);
+			queues += info.queues;
+		}
 		sw_worker_info(sw, worker, &info);
-		if (info.asleep && info.polled == 0)
+		if (queues == ports && info.asleep && info.polled == 0)
 			return;
 		usleep(1000);
 	}

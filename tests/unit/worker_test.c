@@ -198,37 +198,11 @@ static void ports_come_and_go_under_traffic(void **state)
 	close(fds[1]);
 }
 
-static void a_busy_worker_gives_a_queue_to_an_idle_one(void **state)
-{
-	struct player p = { .queues = 4, .frames = 400000, .from = 10, .to = 99 };
-	struct sw_core *core;
-	uint32_t moved = 0;
-
-	(void)state;
-	start(2, 20);
-	core = sw_core_of(sw);
-	p.port = add("a", "4");
-	add("b", "1");
-	/* all of them to one worker */
-	for (struct sw_queue *q = core->queues; q; q = q->next)
-		sw_queue_move(core, q, &core->worker[0]);
-	assert_int_equal(pthread_create(&p.thread, NULL, play, &p), 0);
-	for (int i = 0; i < 500 && moved == 0; i++) {
-		via_loop_turn(loop, 10);
-		for (uint32_t q = 0; q < 4; q++)
-			moved += sw_queue_worker(sw, 0, q) == 1;
-	}
-	pthread_join(p.thread, NULL);
-	assert_true(moved > 0);
-	end();
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(queues_move_between_workers_and_keep_their_order),
 		cmocka_unit_test(ports_come_and_go_under_traffic),
-		cmocka_unit_test(a_busy_worker_gives_a_queue_to_an_idle_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
