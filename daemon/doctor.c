@@ -75,21 +75,100 @@ static void check_peer(struct visit *visit)
 
 /* ---- what the port says of itself ---- */
 
+static bool begins(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
+static void on_queue_fact(struct visit *visit, const char *key, const char *value)
+{
+	if (begins(value, "runs") || begins(value, "stopped"))
+		return;
+	if (begins(value, "refused"))
+		find(visit, DOCTOR_ERROR, format("%s: %s", key, value),
+		     "the guest's device must start anew: reload its driver or reboot the guest");
+	else
+		find(visit, DOCTOR_ERROR, format("%s is broken: %s", key, value),
+		     "the guest's driver broke a rule of the ring; reset its device (reload the "
+		     "driver or reboot the guest)");
+}
+
+static void on_memory_fact(struct visit *visit, const char *value)
+{
+	unsigned int regions, sealed;
+
+	if (sscanf(value, "%*u MiB in %u regions, %u sealed", &regions, &sealed) == 2 &&
+	    sealed < regions)
+		find(visit, DOCTOR_NOTE,
+		     format("%u of its %u memory regions can be truncated by its front-end",
+			    regions - sealed, regions),
+		     "that would cost this VM its network, and nobody else anything; memory of "
+		     "memory-backend-memfd is sealed, and 'memory: sealed' refuses any other");
+}
+
+/* What a guest should take, and what it costs when it does not. */
+static const struct {
+	const char *feature;
+	bool for_pairs; /* only where the port has several queue pairs */
+	const char *text, *hint;
+} wanted[] = {
+	{ "mrg_rxbuf", false, "its guest does not merge receive buffers (mrg_rxbuf)",
+	  "large packets are cut before they reach it; use a driver that takes it, or "
+	  "mrg_rxbuf=on of QEMU's -device" },
+	{ "guest_tso4", false, "its guest takes no large TCP packets (guest_tso4)",
+	  "each is cut into frames for it, which costs speed; see 'ethtool -k' in the guest and "
+	  "guest_tso4=on of QEMU's -device" },
+	{ "host_tso4", false, "its guest sends no large TCP packets (host_tso4)",
+	  "it cuts them itself, which costs speed; see 'ethtool -k' in the guest and host_tso4=on "
+	  "of QEMU's -device" },
+	{ "mq", true, "its guest uses one queue pair of several (mq)",
+	  "QEMU needs -netdev vhost-user,…,queues=N and -device virtio-net-pci,…,mq=on,vectors=2N+2; "
+	  "libvirt <driver queues='N'/>; a Linux guest ethtool -L eth0 combined N" },
+};
+
+/* Whether 'word' is one of a list with spaces or commas. */
+static bool has_word(const char *list, const char *word)
+{
+	size_t len = strlen(word);
+
+	while (list && *list) {
+		size_t n = strcspn(list, " ,");
+
+		if (n == len && memcmp(list, word, n) == 0)
+			return true;
+		list += n + (list[n] != '\0');
+	}
+	return false;
+}
+
+static void on_features_fact(struct visit *visit, const char *value)
+{
+	const char *off = cfg_port_option(visit->config, "features");
+	const char *pairs = cfg_port_option(visit->config, "queue_pairs");
+
+	if (!visit->port->link)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+		if (wanted[i].for_pairs && (!pairs || strcmp(pairs, "1") == 0))
+			continue;
+		if (!has_word(value, wanted[i].feature) && !has_word(off, wanted[i].feature))
+			find(visit, DOCTOR_NOTE, format("%s", wanted[i].text), wanted[i].hint);
+	}
+}
+
 static void on_fact(void *user, const char *key, const char *value)
 {
 	struct visit *visit = user;
 
-	if (strstr(value, "broken"))
-		find(visit, DOCTOR_ERROR, format("%s: %s", key, value),
-		     "the guest's driver broke a rule of the ring; reset its device (reload the "
-		     "driver or reboot the guest)");
-	else if (strstr(value, "not sealed") || strstr(value, "guarded"))
-		find(visit, DOCTOR_NOTE, format("%s: %s", key, value),
-		     "its front-end could cut this memory off, which would cost the VM its network "
-		     "and nobody else anything; memory-backend-memfd is sealed by itself");
-	else if (strcmp(key, "error") == 0 || strcmp(key, "refused") == 0)
-		find(visit, DOCTOR_ERROR, format("%s", value),
-		     "the line says what the other side did; its log may say why");
+	if (begins(key, "queue "))
+		on_queue_fact(visit, key, value);
+	else if (strcmp(key, "memory") == 0)
+		on_memory_fact(visit, value);
+	else if (strcmp(key, "features") == 0)
+		on_features_fact(visit, value);
+	else if (strcmp(key, "last peer") == 0)
+		find(visit, DOCTOR_WARNING, format("its last front-end: %s", value),
+		     "the sentence says what the other side did or lacked; its own log may say more");
 }
 
 /* ---- drops ---- */
