@@ -194,7 +194,7 @@ static void list_second_words(const char *first, char *list, size_t size)
 /* The first word of a command that 'typed' is most like, or NULL. */
 static const char *closest_word(const char *typed, char word[32])
 {
-	unsigned int best = (unsigned int)strlen(typed) / 3 + 2;
+	unsigned int best = (unsigned int)strlen(typed) / 5 + 2;
 	const char *found = NULL;
 
 	for (const struct cli_command *c = cli_commands; c->words; c++) {

@@ -10,6 +10,7 @@
 
 #include "base/base.h"
 #include "daemon/methods.h"
+#include "mem/mem.h"
 
 enum level { DOCTOR_NOTE, DOCTOR_WARNING, DOCTOR_ERROR };
 
@@ -68,9 +69,7 @@ static void check_peer(struct visit *visit)
 		     format("no front-end is connected to '%s', or its driver is not up", path),
 		     "start the VM with -chardev socket,id=c0,path=SOCKET -netdev "
 		     "vhost-user,id=n0,chardev=c0 -device virtio-net-pci,netdev=n0, and with memory "
-		     "that it shares: -object memory-backend-memfd,id=m0,size=SIZE,share=on -machine "
-		     "memory-backend=m0 (libvirt: <memoryBacking><source type='memfd'/><access "
-		     "mode='shared'/></memoryBacking>)");
+		     "that it shares: " VIA_MEM_SHARE_HINT);
 }
 
 /* ---- what the port says of itself ---- */
@@ -166,7 +165,7 @@ static void on_fact(void *user, const char *key, const char *value)
 		on_memory_fact(visit, value);
 	else if (strcmp(key, "features") == 0)
 		on_features_fact(visit, value);
-	else if (strcmp(key, "last peer") == 0)
+	else if (strcmp(key, "last peer") == 0 && !strstr(value, "closed the connection"))
 		find(visit, DOCTOR_WARNING, format("its last front-end: %s", value),
 		     "the sentence says what the other side did or lacked; its own log may say more");
 }

@@ -929,6 +929,17 @@ void schema_check_port(const struct cfg *cfg, const struct cfg_port *port,
 
 /* ---- documentation ---- */
 
+/* Names of features, for the one kind whose form does not list them. */
+static void print_choices(FILE *out, const struct via_port_key *key)
+{
+	if (key->kind != VIA_KEY_FEATURES || !key->choices)
+		return;
+	fputs("      ", out);
+	for (const char *c = key->choices; *c; c++)
+		fputc(*c == '|' ? ' ' : *c, out);
+	fputc('\n', out);
+}
+
 static void print_keys(FILE *out, const char *title, const struct schema_key *keys)
 {
 	fprintf(out, "%s\n", title);
@@ -950,6 +961,7 @@ void schema_print(FILE *out)
 			describe_form(key, form, sizeof(form));
 			fprintf(out, "  %s: %s%s\n      %s\n", key->name, form,
 				key->required ? " (needed)" : "", key->help);
+			print_choices(out, key);
 		}
 	}
 }

@@ -150,6 +150,11 @@ class BadInput(SystemTest):
     def two_sinks(self, **more):
         return self.switch([{"name": "a", "type": "sink"}, {"name": "b", "type": "sink"}], **more)
 
+    def assert_same(self, said, expected):
+        """Shows only what differs."""
+        self.assertEqual(*({key: table[key] for key in expected if said[key] != expected[key]}
+                           for table in (said, expected)))
+
     def test_configurations(self):
         daemon = self.enterContext(Viaductd([], start=False))
         path = daemon.folder + "/x.yaml"
@@ -173,7 +178,7 @@ class BadInput(SystemTest):
 
     def test_daemon_words(self):
         said = {words: say(VIADUCTD, *words)[:2] for words in DAEMON_WORDS}
-        self.assertEqual(said, DAEMON_WORDS)
+        self.assert_same(said, DAEMON_WORDS)
 
     def test_command_words(self):
         daemon = self.two_sinks()
@@ -182,7 +187,7 @@ class BadInput(SystemTest):
             code, err, _ = say(VIADUCT, "-s", daemon.config["control"], *words.split())
             self.assertTrue(err.startswith("viaduct: "), (words, err))
             said[words] = (code, cut(err[len("viaduct: "):], expected))
-        self.assertEqual(said, COMMAND_WORDS)
+        self.assert_same(said, COMMAND_WORDS)
         self.assertEqual([port["name"] for port in daemon.ctl("port", "show")], ["a", "b"])
 
     def test_calls(self):
@@ -195,7 +200,7 @@ class BadInput(SystemTest):
                 s.sendall(line)
                 error = json.loads(s.makefile().readline())["error"]
                 said[line] = (error["code"], cut(error["message"], expected))
-        self.assertEqual(said, CALLS)
+        self.assert_same(said, CALLS)
         daemon.ctl("status")
 
     def test_nobody_there(self):
