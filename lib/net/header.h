@@ -28,6 +28,14 @@ enum {
 	VIA_HDR_GSO_ECN = 0x80,
 };
 
+/* Bits of a header's first two bytes, read as a number of this machine, that ask for something: the flags
+ * that mean something and all of gso_type. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define VIA_HDR_ASKS_MASK (VIA_HDR_NEEDS_CSUM | VIA_HDR_DATA_VALID | 0xff00)
+#else
+#define VIA_HDR_ASKS_MASK ((VIA_HDR_NEEDS_CSUM | VIA_HDR_DATA_VALID) << 8 | 0xff)
+#endif
+
 /* As it lies in memory, little-endian; shorter ones end earlier. */
 struct via_net_hdr {
 	uint8_t flags;

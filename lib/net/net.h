@@ -167,11 +167,9 @@ struct via_lent {
 	uint16_t n;                /* chains taken */
 	uint16_t nr_views;         /* of them, those that are views */
 	uint64_t dropped;          /* mask of those that are not */
-	struct {
-		uint16_t id, nr_slots;
-		uint32_t len; /* of the frame; 0 if it is none */
-	} chain[VIA_VQ_BURST];
-	uint8_t why[VIA_VQ_BURST]; /* enum via_drop of those that are not */
+	struct via_batch_entry entry[VIA_VQ_BURST];
+	uint32_t len[VIA_VQ_BURST]; /* of the frames; of a chain that is none, 0 */
+	uint8_t why[VIA_VQ_BURST];  /* enum via_drop of those that are none */
 };
 
 /* What is the same for all packets of a device-side queue: published with the ring's features. */

@@ -21,6 +21,7 @@ enum {
 	MAX_CHAINS = 512, /* of a round; so the most buffers that a packet can be merged from */
 	MAX_SEGS = 1024,  /* of a round; so the most pieces that a packet's buffers can have */
 	LOCKED_BYTES = 256 << 10, /* after so many somebody else may have the lock */
+	PLAIN_LEN = 4096,         /* bytes up to which a frame probably fits one buffer */
 	CUT_VIEWS = 32,           /* segments of a GSO view in a round */
 	CUT_PIECES = 512,
 };
@@ -47,7 +48,7 @@ struct turn {
 
 	uint32_t nr_packets, nr_chains, nr_segs, bytes;
 	struct packet packet[VIA_VQ_BURST];
-	struct via_chain chain[MAX_CHAINS]; /* writable_len: bytes used of it, when reserved */
+	struct via_batch_entry entry[MAX_CHAINS]; /* what goes back, with the bytes used of each */
 	struct via_seg seg[MAX_SEGS];
 };
 
@@ -111,7 +112,7 @@ static void give_back(struct turn *turn, uint32_t first, uint32_t first_seg)
 {
 	turn->nr_chains++;
 	for (uint32_t i = first; i < turn->nr_chains; i++)
-		turn->chain[i].writable_len = 0;
+		turn->entry[i].len = 0;
 	turn->nr_segs = first_seg;
 }
 
@@ -127,38 +128,42 @@ static via_always_inline enum reserve reserve(struct turn *turn, uint32_t total,
 	const uint32_t first_seg = turn->nr_segs;
 	uint32_t first = turn->nr_chains, room = 0;
 	struct via_ring_pos begin = turn->vq->avail;
-	struct via_chain *chain;
+	struct via_chain chain = { 0 };
 	enum reserve why;
 
 	do {
 		int ret = -ENOBUFS;
 
-		chain = &turn->chain[turn->nr_chains];
 		if (via_likely(turn->nr_chains < MAX_CHAINS))
-			ret = vq_pop(turn->vq, turn->ring, chain, turn->seg + turn->nr_segs,
+			ret = vq_pop(turn->vq, turn->ring, &chain, turn->seg + turn->nr_segs,
 				     MAX_SEGS - turn->nr_segs, format);
 		if (via_unlikely(ret <= 0)) {
 			why = why_not(turn, ret, turn->nr_chains - first);
 			put_back(turn, begin, first, first_seg);
 			return why;
 		}
-		if (via_unlikely(chain->writable_len < turn->least || chain->nr_readable)) {
+		turn->entry[turn->nr_chains] = (struct via_batch_entry){
+			.len = chain.writable_len,
+			.id = chain.id,
+			.nr_slots = chain.nr_slots,
+		};
+		if (via_unlikely(chain.writable_len < turn->least || chain.nr_readable)) {
 			give_back(turn, first, first_seg);
 			begin = turn->vq->avail;
 			first = turn->nr_chains;
 			room = 0;
 			continue;
 		}
-		room += chain->writable_len;
+		room += chain.writable_len;
 		if (via_unlikely(room < total && !mergeable)) {
 			put_back(turn, begin, first, first_seg);
 			return TOO_SMALL;
 		}
 		turn->nr_chains++;
-		turn->nr_segs += chain->nr_writable;
+		turn->nr_segs += chain.nr_writable;
 	} while (room < total);
 
-	chain->writable_len -= room - total;
+	turn->entry[turn->nr_chains - 1].len -= room - total;
 	turn->packet[turn->nr_packets].seg = &turn->seg[first_seg];
 	turn->packet[turn->nr_packets].nr_chains = (uint16_t)(turn->nr_chains - first);
 	return RESERVED;
@@ -166,14 +171,34 @@ static via_always_inline enum reserve reserve(struct turn *turn, uint32_t total,
 
 /* ---- copying and giving to the driver ---- */
 
-static via_always_inline void copy_packet(struct turn *turn, const struct packet *packet)
+/* The usual packet: nothing to say in its header of 12 bytes, and room for its snapshot in one piece. */
+static via_always_inline bool copy_plain(const struct turn *turn, const struct packet *packet)
+{
+	const struct via_view *view = packet->view;
+	const struct via_seg *seg = packet->seg;
+	const uint64_t nothing = 0;
+	const uint32_t nr_buffers = htole32((uint32_t)packet->nr_chains << 16);
+	struct via_cursor c = { .seg = seg, .used = 12u + view->snapshot_len };
+
+	if (via_unlikely(turn->net->header_size != 12 || c.used > seg->len ||
+			 view->flags & (VIA_VIEW_NEEDS_CSUM | VIA_VIEW_CSUM_VALID)))
+		return false;
+	__builtin_memcpy(seg->base, &nothing, 8);
+	__builtin_memcpy(seg->base + 8, &nr_buffers, 4);
+	via_copy_snapshot(seg->base + 12, view->snapshot, view->snapshot_len);
+	for (uint32_t i = 0; i < view->nr_pieces; i++)
+		via_cursor_put(&c, view->piece[i].base, view->piece[i].len);
+	return true;
+}
+
+static __attribute__((noinline)) void copy_packet(struct turn *turn, const struct packet *packet)
 {
 	const struct via_view *view = packet->view;
 	const struct via_vq_net *net = turn->net;
 	struct via_net_hdr hdr;
 
 	via_header_write(&hdr, view, net->guest, (enum via_fix)packet->fix, packet->nr_chains);
-	if (via_likely(packet->fix == VIA_FIX_NONE)) {
+	if (packet->fix == VIA_FIX_NONE) {
 		via_scatter(packet->seg, &hdr, net->header_size, view);
 	} else {
 		via_scatter_csum(packet->seg, &hdr, net->header_size, view);
@@ -184,10 +209,12 @@ static via_always_inline void copy_packet(struct turn *turn, const struct packet
 /* Ends a round: copies, pushes, publishes. */
 static via_always_inline void flush(struct turn *turn, enum via_ring_format format)
 {
-	for (uint32_t i = 0; i < turn->nr_packets; i++)
-		copy_packet(turn, &turn->packet[i]);
-	for (uint32_t i = 0; i < turn->nr_chains; i++)
-		vq_push(turn->vq, turn->ring, &turn->chain[i], turn->chain[i].writable_len, format);
+	const uint32_t nr_packets = turn->nr_packets;
+
+	for (uint32_t i = 0; i < nr_packets; i++)
+		if (via_unlikely(!copy_plain(turn, &turn->packet[i])))
+			copy_packet(turn, &turn->packet[i]);
+	vq_push_burst(turn->vq, turn->ring, turn->entry, turn->nr_chains, format);
 	vq_publish(turn->vq, turn->ring, format);
 	via_count(&turn->stats->packets, turn->nr_packets);
 	via_count(&turn->stats->bytes, turn->bytes);
@@ -283,56 +310,122 @@ static via_always_inline void add_packet(struct turn *turn, const struct via_vie
 		__builtin_prefetch(view->piece->base);
 }
 
+/* Whether a view is one that a single buffer will probably do for, as it is. */
+static via_always_inline bool is_plain(const struct turn *turn, struct via_view *view)
+{
+	enum via_drop why;
+
+	return view->len <= PLAIN_LEN &&
+	       via_view_fix(view, turn->net->guest, turn->mtu, &why) == VIA_FIX_NONE;
+}
+
+/*
+ * The usual case: a run of short views that go as they are, each into a chain of one descriptor. Returns
+ * how many of the views are in the round now; where it stops is something else, or the queue is full.
+ */
+static via_always_inline uint32_t add_plain(struct turn *turn, struct via_view *const *views,
+					    uint32_t n, enum via_ring_format format)
+{
+	const uint32_t hdr_size = turn->net->header_size;
+	struct via_batch_entry *entry = turn->entry + turn->nr_chains;
+	struct packet *packet = turn->packet + turn->nr_packets;
+	struct via_seg *seg = turn->seg + turn->nr_segs;
+	const struct via_ring_pos begin = turn->vq->avail;
+	uint32_t run = 0, got, i, bytes = 0;
+
+	/* The round ends with VIA_VQ_BURST chains, so there is room for so many. */
+	n = via_min_u(n, VIA_VQ_BURST - turn->nr_chains);
+	while (run < n && is_plain(turn, views[run]))
+		run++;
+	got = vq_pop_singles(turn->vq, turn->ring, seg, entry, run, VIA_WRITABLE, format);
+	for (i = 0; i < got; i++) {
+		const struct via_view *view = views[i];
+
+		if (via_unlikely(seg[i].len < hdr_size + view->len))
+			break;
+		entry[i].len = hdr_size + view->len;
+		packet[i] = (struct packet){ .view = view, .seg = &seg[i], .nr_chains = 1 };
+		bytes += view->len;
+	}
+	if (via_unlikely(i < got))
+		vq_unpop(turn->vq, vq_ahead(turn->ring, begin, i, i, format));
+	turn->nr_packets += i;
+	turn->nr_chains += i;
+	turn->nr_segs += i;
+	turn->bytes += bytes;
+	return i;
+}
+
+/* What is to be done after a view was dealt with, or not. */
+enum next { GO_ON, STOP };
+
+/* Any one view. Stores in '*dealt' how many of 'n', which begin with it, were dealt with. */
+static via_always_inline enum next send_one(struct turn *turn, struct via_view *view, uint32_t n,
+					    uint32_t *dealt, enum via_ring_format format)
+{
+	enum reserve reserved;
+	enum via_drop why;
+	enum via_fix fix = via_view_fix(view, turn->net->guest, turn->mtu, &why);
+
+	*dealt = 1;
+	if (fix == VIA_FIX_DROP) {
+		drop(turn, why, 1);
+		return GO_ON;
+	}
+	if (fix == VIA_FIX_SEGMENT) {
+		end_round(turn, format);
+		*dealt = turn->ring && cut(turn, view);
+		return turn->ring && !*dealt ? STOP : GO_ON;
+	}
+	reserved = reserve(turn, turn->net->header_size + view->len, format);
+	if (reserved == RESERVED) {
+		add_packet(turn, view, fix);
+		return GO_ON;
+	}
+	if (reserved == TOO_SMALL) {
+		drop(turn, VIA_DROP_TOO_BIG, 1);
+		return GO_ON;
+	}
+	end_round(turn, format);
+	*dealt = 0;
+	if (reserved == BROKEN)
+		turn->ring = NULL;
+	if (reserved != RING_FULL)
+		return GO_ON;
+	if (!turn->keep) {
+		drop(turn, VIA_DROP_FULL, n);
+		*dealt = n;
+	}
+	return STOP;
+}
+
 /* Sends views in order, as many as 'keep' allows; the round is empty before and after. Returns how many
  * were dealt with. */
 static via_always_inline uint32_t send(struct turn *turn, struct via_view *const *views, uint32_t n,
 				       enum via_ring_format format)
 {
-	uint32_t i = 0;
+	uint32_t i = 0, dealt;
+	bool plain = true;
 
+	vq_prefetch(turn->vq, turn->ring, via_min_u(n, VIA_VQ_BURST), format);
 	while (i < n && turn->ring) {
-		struct via_view *view = views[i];
-		enum reserve reserved;
-		enum via_drop why;
-		enum via_fix fix = via_view_fix(view, turn->net->guest, turn->mtu, &why);
-
-		if (via_unlikely(fix == VIA_FIX_DROP)) {
-			drop(turn, why, 1);
-			i++;
-			continue;
+		if (plain)
+			i += add_plain(turn, views + i, n - i, format);
+		if (i < n && turn->nr_chains < VIA_VQ_BURST) {
+			if (send_one(turn, views[i], n - i, &dealt, format) == STOP)
+				return i + dealt;
+			i += dealt;
+			plain = turn->nr_chains == 0;
 		}
-		if (via_unlikely(fix == VIA_FIX_SEGMENT)) {
+		if (turn->nr_chains >= VIA_VQ_BURST || turn->bytes >= LOCKED_BYTES) {
 			end_round(turn, format);
-			if (turn->ring && !cut(turn, view))
-				return i;
-			i += turn->ring != NULL;
-			continue;
-		}
-
-		reserved = reserve(turn, turn->net->header_size + view->len, format);
-		if (via_likely(reserved == RESERVED)) {
-			add_packet(turn, view, fix);
-			i++;
-			if (turn->nr_chains >= VIA_VQ_BURST || turn->bytes >= LOCKED_BYTES)
-				end_round(turn, format);
-		} else if (reserved == TOO_SMALL) {
-			drop(turn, VIA_DROP_TOO_BIG, 1);
-			i++;
-		} else {
-			end_round(turn, format);
-			if (reserved == BROKEN)
-				turn->ring = NULL;
-			if (reserved == RING_FULL) {
-				if (turn->keep)
-					return i;
-				drop(turn, VIA_DROP_FULL, n - i);
-				return n;
-			}
+			plain = true;
 		}
 	}
 	if (turn->ring)
 		end_round(turn, format);
-	drop(turn, VIA_DROP_NO_QUEUE, n - i);
+	if (i < n)
+		drop(turn, VIA_DROP_NO_QUEUE, n - i);
 	return n;
 }
 

@@ -3,9 +3,12 @@
  * Frames that a driver sent, as views.
  *
  * A burst goes through stages, so that the cache misses of its packets overlap: all chains are taken
- * from the ring, and where each begins is prefetched; then the headers are gathered and judged and the
+ * from the ring, and where each begins is prefetched; then the headers are read and judged and the
  * snapshots filled in. Segments are collected right where the views have their pieces: a view's pieces
  * are its chain's segments, less what the header and the snapshot took.
+ *
+ * The usual chain is a single segment. It has a path of its own in both stages; what is otherwise is
+ * gathered from wherever it is cut.
  *
  * A chain that is no frame stays among those lent, marked, so that all go back in the order in which
  * they came (IN_ORDER, VQ-C-08), and is counted when it goes back: a burst that is returned to the
@@ -24,12 +27,13 @@ static_assert(sizeof(struct via_seg) == sizeof(struct via_piece) &&
 static_assert(VIA_VQ_BURST <= 64, "one bit of a mask for each chain");
 static_assert(VIA_BURST_PIECES >= VIA_CHAIN_MAX_SEGS, "any chain fits an empty burst");
 
-/* What a taken chain holds. The lengths are the ring's word, checked by it. */
+/* A burst's chains as they were taken. Pieces of chain i follow those of chain i - 1. */
 struct taken {
-	struct via_piece *piece;
-	uint32_t len;
-	uint16_t nr_pieces;
-	bool writable; /* it has a part that the driver wants written: no frame */
+	uint64_t singles; /* mask of those of one readable segment */
+	/* of the others */
+	uint32_t len[VIA_VQ_BURST]; /* readable bytes */
+	uint16_t nr_pieces[VIA_VQ_BURST];
+	bool writable[VIA_VQ_BURST]; /* there is a part that the driver wants written: no frame */
 };
 
 /* ---- taking ---- */
@@ -49,144 +53,174 @@ static void lent_drop(struct via_lent *lent, uint32_t i, enum via_drop why)
 {
 	lent->dropped |= UINT64_C(1) << i;
 	lent->why[i] = (uint8_t)why;
+	lent->len[i] = 0;
 }
 
-/* The first stage: chains from the ring, and their first lines on the way. */
-static via_always_inline uint32_t take(struct via_vq *vq, struct via_lent *lent,
-				       struct via_burst *burst, struct taken *taken, uint32_t max,
-				       enum via_ring_format format)
+static void take_chain(struct via_lent *lent, struct taken *taken, uint32_t i,
+		       const struct via_chain *chain)
 {
+	lent->entry[i] = (struct via_batch_entry){ .id = chain->id, .nr_slots = chain->nr_slots };
+	taken->len[i] = chain->readable_len;
+	taken->nr_pieces[i] = chain->nr_readable;
+	taken->writable[i] = chain->nr_writable > 0;
+	for (uint32_t k = 0; k < via_min_u(chain->nr_readable, 2); k++)
+		chain_prefetch(chain->seg[k].base, VIA_READABLE);
+}
+
+/* The first stage: up to 'max' chains from the ring, and their first lines on the way. */
+static via_always_inline void take(struct via_vq *vq, struct via_lent *lent,
+				   struct via_burst *burst, struct taken *taken, uint32_t max,
+				   enum via_ring_format format)
+{
+	struct via_seg *seg = (struct via_seg *)burst->piece;
 	const struct via_ring *ring = lent->ring;
-	uint32_t n, used = 0;
+	struct via_chain chain = { .nr_readable = 1 };
+	uint32_t n = 0, used = 0, run;
 
 	vq_prefetch(vq, ring, max, format);
-	for (n = 0; n < max; n++) {
-		struct via_piece *piece = burst->piece + used;
-		struct via_chain chain = {
-			0
-		}; /* for a compiler that cannot know when it is filled */
-
-		if (vq_pop(vq, ring, &chain, (struct via_seg *)piece, VIA_BURST_PIECES - used,
-			   format) <= 0)
+	taken->singles = 0;
+	for (;;) {
+		run = 0;
+		if (chain.nr_readable == 1) /* a driver that has just cut a chain cuts others */
+			run = vq_pop_singles(vq, ring, seg + used, lent->entry + n,
+					     via_min_u(max - n, VIA_BURST_PIECES - used),
+					     VIA_READABLE, format);
+		if (run > 0)
+			taken->singles |= (UINT64_MAX >> (64 - run)) << n;
+		n += run;
+		used += run;
+		/* Another look at the driver's index would take its line away: not for a few more. */
+		if (n == max || (n > 0 && vq_is_drained(vq, format)))
+			break;
+		if (vq_pop(vq, ring, &chain, seg + used, VIA_BURST_PIECES - used, format) <= 0)
 			break; /* no more, no more room, or broken: what came before is good */
-		lent->chain[n].id = chain.id;
-		lent->chain[n].nr_slots = chain.nr_slots;
-		lent->chain[n].len = 0;
-		taken[n] = (struct taken){
-			.piece = piece,
-			.len = chain.readable_len,
-			.nr_pieces = chain.nr_readable,
-			.writable = chain.nr_writable > 0,
-		};
+		take_chain(lent, taken, n++, &chain);
 		used += chain.nr_readable;
-		if (via_likely(chain.nr_readable > 0)) {
-			__builtin_prefetch(piece->base);
-			__builtin_prefetch(piece->base + VIA_CACHE_LINE);
-		}
 	}
 	burst->nr_pieces = used;
 	lent->n = (uint16_t)n;
-	return n;
 }
 
 /* ---- reading ---- */
 
-/* Copies the next 'len' bytes out of the chain, which has them, wherever they are cut. */
-static void gather(struct taken *t, uint8_t *to, uint32_t len)
+/* Whether 'len' bytes behind the header can be a frame; the reason if not. */
+static via_always_inline bool length_is_right(uint32_t len, uint32_t hdr_size, enum via_drop *why)
 {
-	while (len > 0) {
-		uint32_t part = via_min_u(t->piece->len, len);
-
-		via_copy(to, t->piece->base, part);
-		to += part;
-		len -= part;
-		t->piece->base += part;
-		t->piece->len -= part;
-		if (t->piece->len == 0) {
-			t->piece++;
-			t->nr_pieces--;
-		}
-	}
-}
-
-/* 'gather' where the next 'len' bytes lie in one piece; that is then shortened. */
-static via_always_inline void shorten(struct taken *t, uint32_t len)
-{
-	if (t->piece->len == len) {
-		t->piece++;
-		t->nr_pieces--;
-	} else {
-		t->piece->base += len;
-		t->piece->len -= len;
-	}
-}
-
-/* Header and snapshot of a chain that is at least a header and 14 bytes long. */
-static via_always_inline void read_head(struct taken *t, struct via_view *view,
-					struct via_net_hdr *hdr, uint32_t hdr_size)
-{
-	const uint32_t snapshot = view->snapshot_len;
-
-	if (via_likely(hdr_size == 12 && t->piece->len >= 12 + snapshot)) {
-		/* header and data in one piece */
-		__builtin_memcpy(hdr, t->piece->base, 12);
-		via_copy_snapshot(view->snapshot, t->piece->base + 12, snapshot);
-		shorten(t, 12 + snapshot);
-	} else if (hdr_size == 12 && t->piece->len == 12 && t->piece[1].len >= snapshot) {
-		__builtin_memcpy(hdr, t->piece->base, 12);
-		shorten(t, 12);
-		via_copy_snapshot(view->snapshot, t->piece->base, snapshot);
-		shorten(t, snapshot);
-	} else {
-		gather(t, (uint8_t *)hdr, hdr_size);
-		gather(t, view->snapshot, snapshot);
-	}
-}
-
-/* Whether a chain can be a frame by its lengths alone; the reason if not. */
-static via_always_inline bool length_is_right(const struct taken *t, uint32_t hdr_size,
-					      enum via_drop *why)
-{
-	if (via_likely(t->len - hdr_size - VIA_ETH_SIZE <= VIA_FRAME_MAX - VIA_ETH_SIZE &&
-		       !t->writable))
+	if (via_likely(len - hdr_size - VIA_ETH_SIZE <= VIA_FRAME_MAX - VIA_ETH_SIZE))
 		return true;
-	if (t->writable)
-		*why = VIA_DROP_HEADER; /* a request that no network device knows */
-	else
-		*why = t->len < hdr_size + VIA_ETH_SIZE ? VIA_DROP_SHORT : VIA_DROP_LONG;
+	*why = len < hdr_size + VIA_ETH_SIZE ? VIA_DROP_SHORT : VIA_DROP_LONG;
 	return false;
 }
 
-/* The second stage for one chain. False with the reason if it is no frame. */
-static via_always_inline bool read_view(struct taken *t, struct via_view *view,
-					const struct via_vq_net *net, enum via_drop *why)
+/* A new view of 'len' bytes; its pieces are all that is left to say. Returns the snapshot's length. */
+static via_always_inline uint32_t begin_view(struct via_view *view, uint32_t len)
 {
-	const uint32_t hdr_size = net->header_size;
-	struct via_net_hdr hdr;
+	const uint32_t snapshot = via_min_u(len, VIA_SNAPSHOT_SIZE);
 
-	if (!length_is_right(t, hdr_size, why))
+	static_assert(offsetof(struct via_view, flags) == 16, "what follows the pieces is zeroed");
+	view->len = len;
+	view->snapshot_len = (uint16_t)snapshot;
+	memset(&view->flags, 0, offsetof(struct via_view, snapshot) - 16);
+	return snapshot;
+}
+
+/*
+ * The second stage for a chain of one segment, with the common header of 12 bytes. The header's first
+ * word says whether it asks for anything; if it does, it is judged by a copy of its own, read anew.
+ */
+static via_always_inline bool read_single(struct via_piece *piece, struct via_view *view,
+					  const struct via_vq_net *net, enum via_drop *why)
+{
+	const uint8_t *base = piece->base;
+	const uint32_t len = piece->len;
+	struct via_net_hdr hdr;
+	uint32_t snapshot;
+	uint16_t first;
+
+	if (!length_is_right(len, 12, why))
 		return false;
-	memset(view, 0, offsetof(struct via_view, snapshot));
-	view->len = t->len - hdr_size;
-	view->snapshot_len = (uint16_t)via_min_u(view->len, VIA_SNAPSHOT_SIZE);
-	read_head(t, view, &hdr, hdr_size);
-	view->piece = t->piece;
-	view->nr_pieces = t->nr_pieces;
+	__builtin_memcpy(&first, base, sizeof(first));
+	snapshot = begin_view(view, len - 12);
+	via_copy_snapshot(view->snapshot, base + 12, snapshot);
+	piece->base = base + 12 + snapshot;
+	piece->len = len - 12 - snapshot;
+	view->piece = piece;
+	view->nr_pieces = piece->len > 0;
+	if (via_likely(!(first & VIA_HDR_ASKS_MASK)))
+		return true;
+	__builtin_memcpy(&hdr, base, 12);
 	*why = VIA_DROP_HEADER;
 	return via_header_read(view, &hdr, net->host, VIA_HDR_FROM_DRIVER);
 }
 
-static uint32_t read_views(struct via_lent *lent, const struct via_vq_net *net,
-			   struct via_burst *burst, struct taken *taken)
+/* What is left of a chain's pieces. */
+struct rest {
+	struct via_piece *piece;
+	uint16_t nr_pieces;
+};
+
+/* Copies the next 'len' bytes out of the chain, which has them, wherever they are cut. */
+static void gather(struct rest *rest, uint8_t *to, uint32_t len)
 {
+	while (len > 0) {
+		uint32_t part = via_min_u(rest->piece->len, len);
+
+		via_copy(to, rest->piece->base, part);
+		to += part;
+		len -= part;
+		rest->piece->base += part;
+		rest->piece->len -= part;
+		if (rest->piece->len == 0) {
+			rest->piece++;
+			rest->nr_pieces--;
+		}
+	}
+}
+
+/* The second stage for any chain. False with the reason if it is no frame. */
+static __attribute__((noinline)) bool read_chain(struct rest rest, uint32_t len, bool writable,
+						 struct via_view *view,
+						 const struct via_vq_net *net, enum via_drop *why)
+{
+	const uint32_t hdr_size = net->header_size;
+	struct via_net_hdr hdr;
+	uint32_t snapshot;
+
+	*why = VIA_DROP_HEADER; /* a writable part asks for what no network device knows */
+	if (writable || !length_is_right(len, hdr_size, why))
+		return false;
+	snapshot = begin_view(view, len - hdr_size);
+	gather(&rest, (uint8_t *)&hdr, hdr_size);
+	gather(&rest, view->snapshot, snapshot);
+	view->piece = rest.piece;
+	view->nr_pieces = rest.nr_pieces;
+	return via_header_read(view, &hdr, net->host, VIA_HDR_FROM_DRIVER);
+}
+
+/* Returns the number of views. */
+static uint32_t read_views(struct via_lent *lent, const struct via_vq_net *net,
+			   struct via_burst *burst, const struct taken *taken)
+{
+	struct via_piece *piece = burst->piece;
+	const uint32_t nr_chains = lent->n;
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < lent->n; i++) {
+	for (uint32_t i = 0; i < nr_chains; i++) {
+		struct via_view *view = &burst->view[n];
+		const bool single = taken->singles >> i & 1;
+		const struct rest rest = { piece, single ? 1 : taken->nr_pieces[i] };
 		enum via_drop why;
+		bool good;
 
-		if (via_likely(read_view(&taken[i], &burst->view[n], net, &why)))
-			lent->chain[i].len = burst->view[n++].len;
+		if (via_likely(single && net->header_size == 12))
+			good = read_single(piece, view, net, &why);
 		else
+			good = read_chain(rest, single ? piece->len : taken->len[i],
+					  !single && taken->writable[i], view, net, &why);
+		piece += rest.nr_pieces;
+		lent->len[i] = view->len;
+		n += good;
+		if (via_unlikely(!good))
 			lent_drop(lent, i, why);
 	}
 	return n;
@@ -203,7 +237,7 @@ uint32_t via_vq_ingress(struct via_vq *vq, const struct via_vq_net *net, struct 
 			struct via_burst *burst, uint32_t max, struct via_queue_stats *stats)
 {
 	const struct via_ring *ring = vq_ring(vq);
-	struct taken taken[VIA_VQ_BURST];
+	struct taken taken;
 
 	lent->n = 0;
 	burst->nr_pieces = 0;
@@ -212,13 +246,13 @@ uint32_t via_vq_ingress(struct via_vq *vq, const struct via_vq_net *net, struct 
 	max = via_min_u(max, VIA_VQ_BURST);
 	lent_begin(lent, vq, ring, stats);
 	if (ring->format == VIA_RING_PACKED)
-		take(vq, lent, burst, taken, max, VIA_RING_PACKED);
+		take(vq, lent, burst, &taken, max, VIA_RING_PACKED);
 	else
-		take(vq, lent, burst, taken, max, VIA_RING_SPLIT);
+		take(vq, lent, burst, &taken, max, VIA_RING_SPLIT);
 	if (via_unlikely(!ring->enabled))
 		drop_all(lent);
 	else
-		lent->nr_views = (uint16_t)read_views(lent, net, burst, taken);
+		lent->nr_views = (uint16_t)read_views(lent, net, burst, &taken);
 	if (lent->nr_views == 0)
 		via_vq_ingress_release(vq, lent); /* nobody else would */
 	return lent->nr_views;
@@ -232,16 +266,8 @@ static uint32_t slots_of(const struct via_lent *lent, uint32_t n)
 	uint32_t slots = 0;
 
 	for (uint32_t i = 0; i < n; i++)
-		slots += lent->chain[i].nr_slots;
+		slots += lent->entry[i].nr_slots;
 	return slots;
-}
-
-/* Where the ring's taking end was when the first 'n' chains had been taken. */
-static struct via_ring_pos position_of(const struct via_lent *lent, uint32_t n)
-{
-	if (lent->ring->format == VIA_RING_PACKED)
-		return packed_advance(lent->begin, slots_of(lent, n), lent->ring->size);
-	return (struct via_ring_pos){ .idx = (uint16_t)(lent->begin.idx + n) };
 }
 
 void via_vq_ingress_return(struct via_vq *vq, struct via_lent *lent, uint32_t n)
@@ -256,7 +282,8 @@ void via_vq_ingress_return(struct via_vq *vq, struct via_lent *lent, uint32_t n)
 		return;
 	lent->n = (uint16_t)keep;
 	lent->dropped &= (UINT64_C(1) << keep) - 1;
-	vq_unpop(vq, position_of(lent, keep));
+	vq_unpop(vq,
+		 vq_ahead(lent->ring, lent->begin, keep, slots_of(lent, keep), lent->ring->format));
 }
 
 static via_always_inline void push_all(struct via_vq *vq, const struct via_lent *lent,
@@ -264,17 +291,11 @@ static via_always_inline void push_all(struct via_vq *vq, const struct via_lent 
 {
 	const struct via_ring *ring = lent->ring;
 
-	if (ring->in_order) {
+	if (ring->in_order)
 		vq_push_batch(vq, ring, lent->n, slots_of(lent, lent->n),
-			      lent->chain[lent->n - 1].id, format);
-	} else {
-		for (uint32_t i = 0; i < lent->n; i++) {
-			const struct via_chain chain = { .id = lent->chain[i].id,
-							 .nr_slots = lent->chain[i].nr_slots };
-
-			vq_push(vq, ring, &chain, 0, format); /* VN-37 */
-		}
-	}
+			      lent->entry[lent->n - 1].id, format);
+	else
+		vq_push_burst(vq, ring, lent->entry, lent->n, format); /* len 0: VN-37 */
 	vq_publish(vq, ring, format);
 	if (vq_wants_call(vq, ring, format))
 		vq_call(vq, ring);
@@ -282,14 +303,15 @@ static via_always_inline void push_all(struct via_vq *vq, const struct via_lent 
 
 static void count_all(const struct via_lent *lent)
 {
+	uint32_t packets = lent->n;
 	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < lent->n; i++)
-		bytes += lent->chain[i].len;
-	via_count(&lent->stats->packets, lent->n - (uint32_t)__builtin_popcountll(lent->dropped));
+		bytes += lent->len[i];
+	for (uint64_t left = lent->dropped; left; left &= left - 1, packets--)
+		via_drop_count(lent->stats, (enum via_drop)lent->why[__builtin_ctzll(left)], 1);
+	via_count(&lent->stats->packets, packets);
 	via_count(&lent->stats->bytes, bytes);
-	for (uint64_t dropped = lent->dropped; dropped; dropped &= dropped - 1)
-		via_drop_count(lent->stats, (enum via_drop)lent->why[__builtin_ctzll(dropped)], 1);
 }
 
 void via_vq_ingress_release(struct via_vq *vq, struct via_lent *lent)

@@ -140,6 +140,54 @@ static via_always_inline void chain_end(struct via_chain *chain, const struct vi
 	};
 }
 
+/* The region that answered last, copied: a burst's loop keeps it in registers. */
+struct via_near {
+	uint64_t gpa, size;
+	uint8_t *host;
+};
+
+static via_always_inline struct via_near chain_near(const struct via_vq *vq,
+						    const struct via_ring *ring)
+{
+	const struct via_mem *mem = ring->mem;
+
+	if (via_unlikely(vq->hint.region >= mem->nr_regions))
+		return (struct via_near){ 0 };
+	return (struct via_near){
+		.gpa = mem->region[vq->hint.region].gpa,
+		.size = mem->region[vq->hint.region].size,
+		.host = mem->region[vq->hint.region].host,
+	};
+}
+
+/* Where the buffer of 'desc' lies, if it is a chain by itself, of that direction, not empty, and all in
+ * 'near'; else NULL: vq_pop() is to judge it. */
+static via_always_inline uint8_t *chain_near_single(const struct via_near *near,
+						    const struct via_desc *desc,
+						    enum via_direction direction)
+{
+	const uint16_t flags = VIA_DESC_NEXT | VIA_DESC_WRITE | VIA_DESC_INDIRECT;
+	uint64_t offset = desc->addr - near->gpa; /* wraps to a huge number below the region */
+
+	if (via_unlikely((desc->flags & flags) != (direction == VIA_WRITABLE ? VIA_DESC_WRITE : 0)))
+		return NULL;
+	if (via_unlikely(offset >= near->size || (uint64_t)desc->len - 1 >= near->size - offset))
+		return NULL;
+	return near->host + offset;
+}
+
+/* Starts loading the beginning of a packet that is read or written soon: a header and a small frame. */
+static via_always_inline void chain_prefetch(const uint8_t *host, enum via_direction direction)
+{
+	if (direction == VIA_WRITABLE) {
+		__builtin_prefetch(host, 1);
+		__builtin_prefetch(host + VIA_CACHE_LINE, 1);
+	} else {
+		__builtin_prefetch(host);
+		__builtin_prefetch(host + VIA_CACHE_LINE);
+	}
+}
+
 /*
  * The usual chain, without a walk: one descriptor, neither empty nor cut by regions. Fills 'chain' and
  * '*seg' and returns true. Otherwise nothing was decided, and the chain is walked from its head anew,

@@ -100,6 +100,38 @@ static via_always_inline int packed_pop(struct via_vq *vq, const struct via_ring
 	return packed_pop_walk(vq, ring, chain, seg, max_segs, tail);
 }
 
+static via_always_inline uint32_t packed_pop_singles(struct via_vq *vq, const struct via_ring *ring,
+						     struct via_seg *seg,
+						     struct via_batch_entry *entry, uint32_t n,
+						     enum via_direction direction)
+{
+	const struct via_near near = chain_near(vq, ring);
+	const struct via_desc_words *table = ring->packed.desc;
+	const uint16_t size = ring->size;
+	struct via_ring_pos pos = vq->avail;
+	uint32_t taken = packed_distance(vq->used, pos, size), i;
+
+	n = via_min_u(n, taken < size ? size - taken : 0); /* VX-28, as in packed_pop() */
+	for (i = 0; i < n; i++) {
+		struct via_desc desc;
+		uint8_t *host;
+		uint64_t tail;
+
+		if (!packed_look(ring, pos, &tail))
+			break;
+		desc = chain_packed_desc(via_le64_load(&table[pos.idx].addr), tail);
+		host = chain_near_single(&near, &desc, direction);
+		if (via_unlikely(!host))
+			break;
+		seg[i] = (struct via_seg){ host, desc.len };
+		entry[i] = (struct via_batch_entry){ .id = desc.link, .nr_slots = 1 };
+		chain_prefetch(host, direction);
+		pos = packed_advance(pos, 1, size);
+	}
+	vq->avail = pos;
+	return i;
+}
+
 static via_always_inline void packed_prefetch(const struct via_vq *vq, const struct via_ring *ring,
 					      uint32_t n)
 {
@@ -129,6 +161,20 @@ static via_always_inline void packed_push(struct via_vq *vq, const struct via_ri
 	vq->pushed += nr_slots;
 }
 
+static via_always_inline void packed_push_burst(struct via_vq *vq, const struct via_ring *ring,
+						const struct via_batch_entry *entry, uint32_t n)
+{
+	uint32_t slots = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (via_unlikely(vq->nr_batch == VIA_BATCH_ENTRIES))
+			packed_spill(vq, ring);
+		vq->batch->entry[vq->nr_batch++] = entry[i];
+		slots += entry[i].nr_slots;
+	}
+	vq->pushed += slots;
+}
+
 /*
  * Writes the used descriptors of 'batch': those behind the first one from slot '*pos' on, then the
  * first one's at 'first', which shows them all. '*pos' is then behind the last, '*last' its slot.
@@ -138,14 +184,17 @@ packed_write_batch(const struct via_ring *ring, const struct via_batch *batch, u
 		   struct via_ring_pos first, struct via_ring_pos *pos, struct via_ring_pos *last)
 {
 	struct via_desc_words *desc = ring->packed.desc;
+	const uint16_t size = ring->size;
+	struct via_ring_pos at = *pos;
 
 	for (uint32_t i = 1; i < n; i++) {
 		struct via_batch_entry entry = batch->entry[i];
 
-		via_le64_store(&desc[pos->idx].tail, packed_used_tail(entry, pos->wrap));
-		*last = *pos;
-		*pos = packed_advance(*pos, entry.nr_slots, ring->size);
+		via_le64_store(&desc[at.idx].tail, packed_used_tail(entry, at.wrap));
+		*last = at;
+		at = packed_advance(at, entry.nr_slots, size);
 	}
+	*pos = at;
 	/* Pairs with the driver's acquire of the first slot's flags, B4: the slots behind it and all
 	 * payload come before. */
 	via_le64_store_release(&desc[first.idx].tail,

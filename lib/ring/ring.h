@@ -176,6 +176,7 @@ struct via_ring_pos {
  * one packet in many small buffers fits behind a burst. */
 #define VIA_BATCH_ENTRIES 512
 
+/* A chain that is given back. */
 struct via_batch_entry {
 	uint32_t len; /* bytes written */
 	uint16_t id;
@@ -241,6 +242,8 @@ struct via_chain {
 	uint16_t nr_slots; /* ring slots it took (packed) */
 };
 
+enum via_direction { VIA_READABLE, VIA_WRITABLE }; /* for the device */
+
 /* Segments that hold any sane chain, also one as long as the largest ring. Who offers so much room
  * never sees -ENOBUFS: a chain that exceeds it breaks the queue. */
 #define VIA_CHAIN_MAX_SEGS (VIA_RING_MAX_SIZE + 1024)
@@ -254,9 +257,15 @@ struct via_chain {
  *                 of them), 0 if the driver has added nothing, -ENOBUFS if 'max_segs' is too small
  *                 (nothing is taken), or another negative errno: the queue is broken now, with the
  *                 reason in vq->broken. Content is not judged: an empty chain is taken.
+ * vq_pop_singles() takes up to 'n' chains of one descriptor, whole in one region and of the given
+ *                 direction, as long as there are such: the usual ones, by a loop that keeps its state
+ *                 in registers. Fills a segment and an entry (id, 1 slot, len 0) for each and starts
+ *                 loading where it lies. What comes next is for vq_pop(), whatever it is. It does not
+ *                 look for more than vq_prefetch() or vq_pop() have seen (split).
  * vq_prefetch()   starts loading what the next 'n' pops will need. A hint.
  * vq_unpop()      goes back to 'pos', a copy of vq->avail made before the pops to undo.
  * vq_push()       gives a chain back, 'len' bytes written: not yet visible. In the order of the pops.
+ * vq_push_burst() gives chains back, 'len' of each entry written.
  * vq_push_batch() IN_ORDER only: gives 'n' chains back that took 'nr_slots' slots, the last with id
  *                 'id', nothing written to any.
  * vq_publish()    makes all pushes visible at once, and keeps the position.

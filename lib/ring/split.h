@@ -76,6 +76,36 @@ static via_always_inline int split_pop(struct via_vq *vq, const struct via_ring 
 	return split_pop_walk(vq, ring, chain, seg, max_segs, head);
 }
 
+static via_always_inline uint32_t split_pop_singles(struct via_vq *vq, const struct via_ring *ring,
+						    struct via_seg *seg,
+						    struct via_batch_entry *entry, uint32_t n,
+						    enum via_direction direction)
+{
+	const struct via_near near = chain_near(vq, ring);
+	const struct via_desc_words *table = ring->split.desc;
+	const via_le16 *heads = ring->split.avail->ring;
+	const uint16_t mask = split_mask(ring);
+	uint16_t idx = vq->avail.idx;
+	uint32_t i;
+
+	n = via_min_u(n, (uint16_t)(vq->avail_seen - idx));
+	for (i = 0; i < n; i++, idx++) {
+		uint16_t head = via_le16_load(&heads[idx & mask]);
+		const struct via_desc_words *words = &table[head & mask];
+		struct via_desc desc =
+			chain_split_desc(via_le64_load(&words->addr), via_le64_load(&words->tail));
+		uint8_t *host = chain_near_single(&near, &desc, direction);
+
+		if (via_unlikely(head > mask || !host))
+			break;
+		seg[i] = (struct via_seg){ host, desc.len };
+		entry[i] = (struct via_batch_entry){ .id = head, .nr_slots = 1 };
+		chain_prefetch(host, direction);
+	}
+	vq->avail.idx = idx;
+	return i;
+}
+
 /* Fetches the descriptors of the next heads; without work in sight it looks for some first. */
 static via_always_inline void split_prefetch(struct via_vq *vq, const struct via_ring *ring,
 					     uint32_t n)
@@ -103,6 +133,20 @@ static via_always_inline void split_push(struct via_vq *vq, const struct via_rin
 
 	via_le32_store(&elem->id, id);
 	via_le32_store(&elem->len, len);
+	vq->pushed += n;
+}
+
+static via_always_inline void split_push_burst(struct via_vq *vq, const struct via_ring *ring,
+					       const struct via_batch_entry *entry, uint32_t n)
+{
+	struct via_split_used_elem *used = ring->split.used->ring;
+	const uint16_t mask = split_mask(ring);
+	uint16_t idx = (uint16_t)(vq->used.idx + vq->pushed);
+
+	for (uint32_t i = 0; i < n; i++, idx++) {
+		via_le32_store(&used[idx & mask].id, entry[i].id);
+		via_le32_store(&used[idx & mask].len, entry[i].len);
+	}
 	vq->pushed += n;
 }
 

@@ -29,6 +29,33 @@ static via_always_inline int vq_pop(struct via_vq *vq, const struct via_ring *ri
 					 : split_pop(vq, ring, chain, seg, max_segs);
 }
 
+static via_always_inline uint32_t vq_pop_singles(struct via_vq *vq, const struct via_ring *ring,
+						 struct via_seg *seg, struct via_batch_entry *entry,
+						 uint32_t n, enum via_direction direction,
+						 enum via_ring_format format)
+{
+	return format == VIA_RING_PACKED ? packed_pop_singles(vq, ring, seg, entry, n, direction)
+					 : split_pop_singles(vq, ring, seg, entry, n, direction);
+}
+
+/* Whether all that was seen of the driver's offers is taken, so that the next pop looks for more. A
+ * packed ring has no such knowledge: each of its pops looks. */
+static via_always_inline bool vq_is_drained(const struct via_vq *vq, enum via_ring_format format)
+{
+	return format == VIA_RING_SPLIT && vq->avail_seen == vq->avail.idx;
+}
+
+/* The position 'n' chains that took 'nr_slots' slots behind 'pos'. */
+static via_always_inline struct via_ring_pos vq_ahead(const struct via_ring *ring,
+						      struct via_ring_pos pos, uint32_t n,
+						      uint32_t nr_slots,
+						      enum via_ring_format format)
+{
+	if (format == VIA_RING_PACKED)
+		return packed_advance(pos, nr_slots, ring->size);
+	return (struct via_ring_pos){ .idx = (uint16_t)(pos.idx + n) };
+}
+
 static via_always_inline void vq_prefetch(struct via_vq *vq, const struct via_ring *ring,
 					  uint32_t n, enum via_ring_format format)
 {
@@ -51,6 +78,16 @@ static via_always_inline void vq_push(struct via_vq *vq, const struct via_ring *
 		packed_push(vq, ring, chain->id, len, chain->nr_slots);
 	else
 		split_push(vq, ring, chain->id, len, 1);
+}
+
+static via_always_inline void vq_push_burst(struct via_vq *vq, const struct via_ring *ring,
+					    const struct via_batch_entry *entry, uint32_t n,
+					    enum via_ring_format format)
+{
+	if (format == VIA_RING_PACKED)
+		packed_push_burst(vq, ring, entry, n);
+	else
+		split_push_burst(vq, ring, entry, n);
 }
 
 static via_always_inline void vq_push_batch(struct via_vq *vq, const struct via_ring *ring,

@@ -621,6 +621,92 @@ static void rounds_of_many_bytes_and_many_buffers_keep_the_order(void **state)
 	}
 }
 
+/* Every mixture of packets and buffers: what arrives is in order, whole and right; the rest is counted. */
+static void any_mixture_of_packets_and_buffers_comes_out_right(void **state)
+{
+	static struct frame frames[64];
+	static struct via_piece shards[64][64];
+
+	(void)state;
+	srand(5);
+	for (int round = 0; round < 300; round++) {
+		struct rig_config config = { .format = round & 1,
+					     .size = 256,
+					     .features = round & 2 ? mergeable : plain };
+		uint32_t n = 1 + (uint32_t)rand() % 64, nr_buffers = (uint32_t)rand() % 150;
+		uint32_t index, next = 0, arrived = 0;
+		struct via_net_hdr hdr;
+		struct rig rig;
+		uint64_t dropped = 0;
+
+		rig_init(&rig, &config);
+		if (round % 5 == 0)
+			rig.next = RIG_GPA + RIG_REGION - (uint64_t)rand() % 100000;
+		for (uint32_t i = 0; i < nr_buffers; i++) {
+			uint32_t len = rand() % 12 ? 600 + (uint32_t)rand() % 2000
+						   : (uint32_t)rand() % 100;
+
+			offer(&rig, i, len, rand() % 3 ? 100000 : 400);
+			if (rig.drv.nr_free < 8)
+				nr_buffers = i + 1;
+		}
+		for (uint32_t i = 0; i < n; i++) {
+			uint32_t len =
+				rand() % 10 ? (uint32_t)rand() % 1500 : (uint32_t)rand() % 9000;
+
+			frame_make(&frames[i], &(struct frame_shape){ .payload = len });
+			frames[i].bytes[0] = (uint8_t)i;
+			frame_view(&views[i], &frames[i], shards[i],
+				   1 + len / 50 + (uint32_t)rand() % 900);
+		}
+		assert_int_equal(egress(&rig, n, 0, false), n);
+		for (struct via_drv_done done; rig_reap(&rig, &done) == 0;) {
+			uint32_t nr = 1, total, at = 0;
+			static uint8_t bytes[1 << 18];
+
+			index = (uint32_t)(uintptr_t)done.token - 1;
+			assert_int_equal(index, next++);
+			if (done.len == 0)
+				continue;
+			for (uint32_t k = 0; k < nr; k++) {
+				struct offered *o;
+
+				if (k > 0)
+					assert_int_equal(rig_reap(&rig, &done), 0);
+				index = (uint32_t)(uintptr_t)done.token - 1;
+				o = &offered[index];
+				total = done.len;
+				for (uint32_t s = 0; s < o->nr && total > 0; s++) {
+					uint32_t part = o->len[s] < total ? o->len[s] : total;
+
+					rig_copy(&rig, o->gpa[s], bytes + at, part, false);
+					at += part;
+					total -= part;
+				}
+				if (k == 0) {
+					memcpy(&hdr, bytes, 12);
+					nr = hdr.num_buffers;
+				}
+				if (k + 1 < nr)
+					assert_int_equal(done.len, o->total);
+			}
+			next += nr - 1;
+			while (arrived < n && frames[arrived].bytes[0] != bytes[12])
+				arrived++;
+			assert_true(arrived < n);
+			assert_int_equal(at, 12 + frames[arrived].len);
+			assert_memory_equal(bytes + 12, frames[arrived].bytes, frames[arrived].len);
+			arrived++;
+		}
+		for (int why = 0; why < VIA_NR_DROPS; why++)
+			dropped += drops(&rig, (enum via_drop)why);
+		assert_int_equal(packets(&rig) + dropped, n);
+		assert_int_equal(dropped,
+				 drops(&rig, VIA_DROP_FULL) + drops(&rig, VIA_DROP_TOO_BIG));
+		rig_end(&rig);
+	}
+}
+
 /* ---- several workers ---- */
 
 struct sender {
@@ -700,6 +786,7 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_segmented_is_dropped),
 		cmocka_unit_test(a_queue_that_does_not_run_drops_all),
 		cmocka_unit_test(rounds_of_many_bytes_and_many_buffers_keep_the_order),
+		cmocka_unit_test(any_mixture_of_packets_and_buffers_comes_out_right),
 		cmocka_unit_test(bursts_of_several_workers_do_not_mix),
 	};
 

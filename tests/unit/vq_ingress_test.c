@@ -308,6 +308,60 @@ static void what_was_not_delivered_comes_again_in_order_and_counts_once(void **s
 	}
 }
 
+/* Every mixture of usual and unusual chains, against what was offered. */
+static void any_mixture_of_chains_arrives_in_order(void **state)
+{
+	(void)state;
+	srand(3);
+	for (int round = 0; round < 400; round++) {
+		struct rig_config config = {
+			.format = round & 1, .size = 256, .features = modern, .in_order = round & 2
+		};
+		uint32_t n = 1 + (uint32_t)rand() % 64, nr_good = 0, good[64], max;
+		struct rig rig;
+
+		rig_init(&rig, &config);
+		if (round % 5 == 0) /* chains before, across and behind the seam */
+			rig.next = RIG_GPA + RIG_REGION - (uint64_t)rand() % 8000;
+		for (uint32_t i = 0; i < n; i++) {
+			static const uint32_t cuts[] = { 100000, 100000, 12, 60, 100 };
+			uint32_t cut[2] = { cuts[rand() % 5], cuts[rand() % 5] };
+			uint32_t len =
+				rand() % 8 ? 14 + (uint32_t)rand() % 400 : (uint32_t)rand() % 14;
+			enum via_drv_form form = rand() % 4 ? VIA_DRV_DIRECT : VIA_DRV_INDIRECT;
+
+			for (uint32_t b = 0; b < len; b++)
+				raw[12 + b] = (uint8_t)(len + b + i);
+			memset(raw, 0, 12);
+			offer_raw(&rig, 12 + len, cut, 2, form, i + 1);
+			if (len >= 14)
+				good[nr_good++] = len << 8 | i;
+		}
+		max = round % 3 ? 64 : 1 + (uint32_t)rand() % 64;
+		for (uint32_t at = 0, got_now; at < nr_good; at += got_now) {
+			got_now = ingress(&rig, max);
+			if (got_now == 0)
+				continue; /* nothing but short ones */
+			for (uint32_t i = 0; i < got_now; i++) {
+				uint32_t len = good[at + i] >> 8, which = good[at + i] & 255;
+
+				assert_int_equal(view_bytes(&burst->view[i], got), len);
+				assert_int_equal(burst->view[i].snapshot_len,
+						 len < 128 ? len : 128);
+				for (uint32_t b = 0; b < len; b++)
+					assert_int_equal(got[b], (uint8_t)(len + b + which));
+			}
+			via_vq_ingress_release(&rig.vq, &lent);
+		}
+		while (ingress(&rig, 64) > 0 || drops(&rig, VIA_DROP_SHORT) + nr_good < n)
+			;
+		expect_back(&rig, 1, n);
+		assert_int_equal(drops(&rig, VIA_DROP_SHORT), n - nr_good);
+		assert_int_equal(via_counter_read(&rig.stats.packets), nr_good);
+		rig_end(&rig);
+	}
+}
+
 static void a_burst_ends_where_its_pieces_do(void **state)
 {
 	(void)state;
@@ -389,6 +443,7 @@ int main(void)
 		cmocka_unit_test(headers_are_judged_by_what_was_negotiated),
 		cmocka_unit_test(a_disabled_queue_is_drained),
 		cmocka_unit_test(what_was_not_delivered_comes_again_in_order_and_counts_once),
+		cmocka_unit_test(any_mixture_of_chains_arrives_in_order),
 		cmocka_unit_test(a_burst_ends_where_its_pieces_do),
 		cmocka_unit_test(a_chain_that_breaks_the_queue_does_not_take_the_others_along),
 		cmocka_unit_test(a_stopped_queue_lends_nothing),
