@@ -34,6 +34,7 @@ class Program:
             self.process = subprocess.Popen(
                 words, stdout=out, stderr=out, preexec_fn=preexec, user=user, group=user,
                 extra_groups=None if user is None else groups or [],
+                start_new_session=True,         # Ctrl-C is for us, who end it
                 **{"stdin": subprocess.DEVNULL, **options})
         self.pid = self.process.pid
 
