@@ -89,6 +89,8 @@ class Guest:
     cpus        CPUs of this machine that it may use; None: all
     """
 
+    one_process = True
+
     def __init__(self, name, user, programs, cpus):
         self.name = name or "guest%d" % next(_counter)
         self.user = user
@@ -102,6 +104,7 @@ class Guest:
         self._agent, self._agent_end = self._line()
         try:
             self._start()
+            self._agent_end.close()             # so that the guest's end is an end of file
         except BaseException:
             self.close()
             raise
@@ -111,19 +114,23 @@ class Guest:
         ours, theirs = socket.socketpair()
         return Lines(ours), theirs
 
-    def _launch(self, words, fds, environment):
+    def _launch(self, words, fds, environment, stdin=subprocess.DEVNULL):
         if self.user is not None:
             for path in [self.folder, *glob.glob(self.folder + "/**", recursive=True)]:
                 os.chown(path, self.user, self.user)
         with open(os.path.join(self.folder, "log"), "w") as log:
             self.process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=fds,
+                words, stdin=stdin, stdout=log, stderr=log, pass_fds=fds,
                 env={**os.environ, "HOME": self.folder, **environment}, cwd=self.folder,
                 start_new_session=True, preexec_fn=self._preexec, user=self.user, group=self.user,
                 extra_groups=None if self.user is None else accel.kvm_groups())
 
+    def _end(self):
+        self.process.kill()
+
     def _preexec(self):
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)      # PR_SET_PDEATHSIG
+        if self.one_process:
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
         if self.cpus is not None:
             os.sched_setaffinity(0, self.cpus)
 
@@ -136,8 +143,7 @@ class Guest:
     def close(self):
         """Ends the guest at once: none keeps anything on a disk."""
         if self.process:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+            self._end()
             self.process.wait()
             self.process = None
         if self.folder:
@@ -252,6 +258,8 @@ class UmlGuest(Guest):
     memory      MiB, in a file on a tmpfs
     """
 
+    one_process = False
+
     def __init__(self, netdevs, *, name=None, user=None, memory=192, programs=(), cpus=None):
         self.netdevs, self.memory = list(netdevs), memory
         super().__init__(name, user, programs, cpus)
@@ -269,7 +277,16 @@ class UmlGuest(Guest):
                  "init=%s/init" % self.folder, "uml_dir=" + self.folder, "umid=" + self.name,
                  "con=null", "con0=null,fd:1", "ssl0=fd:%d" % self._agent_end.fileno(), "quiet"]
         words += ["virtio_uml.device=%s:1" % os.path.realpath(path) for path in self.netdevs]
-        self._launch(words, [self._agent_end.fileno()], {"TMPDIR": memory_folder(self.memory)})
+        # It is a session of several processes. A shell beside it ends them when the pipe is closed:
+        # by close(), or by our end.
+        keeper, self._lifeline = os.pipe()
+        agent = self._agent_end.fileno()
+        self._launch(["bash", "-c", '"$@" & exec %d>&-; read; kill -KILL -$! $!' % agent, "bash",
+                      *words], [agent], {"TMPDIR": memory_folder(self.memory)}, keeper)
+        os.close(keeper)
+
+    def _end(self):
+        os.close(self._lifeline)
 
 
 def memory_folder(mebibytes):
@@ -325,6 +342,7 @@ class QemuGuest(Guest):
         for index, netdev in enumerate(self.netdevs):
             words += self._netdev(index, dict(netdev))
         self._launch(words, fds, environment)
+        self._qmp_end.close()
 
     def _initramfs(self, modules):
         with open(self.folder + "/initramfs", "wb") as out:
