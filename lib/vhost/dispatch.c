@@ -234,7 +234,9 @@ static int check_gate(const struct vu_handler *h, const struct via_device *dev,
 	if (h->needs && !vu_has_protocol(dev, (enum vu_protocol_feature)(h->needs - 1)))
 		return via_fail(err, -EPROTO, "protocol feature %s was not negotiated",
 				protocol_names[h->needs - 1]);
-	if (h->virtio && !via_has(dev->features, (unsigned int)(h->virtio - 1)))
+	/* QEMU enables queues before it says the features of the driver; so do all back-ends allow. */
+	if (h->virtio && dev->has_features &&
+	    !via_has(dev->features, (unsigned int)(h->virtio - 1)))
 		return via_fail(err, -EPROTO, "virtio feature %d was not acknowledged",
 				h->virtio - 1);
 	if (!h->handle)
