@@ -16,10 +16,12 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 #include <viaduct/log.h>
+#include <viaduct/worker.h>
 
 #include "base/base.h"
 #include "daemon/change.h"
 #include "daemon/methods.h"
+#include "mem/mem.h"
 
 struct data {
 	struct daemon daemon; /* first: what methods have */
@@ -209,7 +211,12 @@ static int start(struct data *data, const struct data_start *s, struct via_error
 	d->cfg = read_running(s->running_fd, err);
 	if (!d->cfg)
 		return -EINVAL;
-	ret = via_loop_create(&d->loop, err);
+	/* Against peers that take their memory away (R7) or make their descriptors block (R19). */
+	ret = via_guard_install(err);
+	if (ret == 0)
+		ret = via_watchdog_start(err);
+	if (ret == 0)
+		ret = via_loop_create(&d->loop, err);
 	if (ret == 0)
 		ret = watch_signals(data, err);
 	if (ret == 0)

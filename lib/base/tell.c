@@ -65,8 +65,14 @@ static void forget(void *user)
 	pthread_mutex_unlock(&lock);
 }
 
+/* The signal must reach the thread, whatever it blocks for other reasons. */
 static via_cold void introduce(void)
 {
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, VIA_WATCHDOG_SIGNAL);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	self.thread = pthread_self();
 	self.is_known = true;
 	pthread_setspecific(at_exit, &self);
