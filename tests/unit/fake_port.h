@@ -181,8 +181,6 @@ static void fake_keep(struct fake_port *f, const struct via_view *v)
 	struct fake_frame *frame = &f->out.frame[f->out.tail % FAKE_FRAMES];
 	uint32_t at = v->snapshot_len;
 
-	if (f->out.tail - f->out.head == FAKE_FRAMES)
-		return;
 	frame->len = v->len;
 	frame->number = v->flow;
 	memcpy(frame->bytes, v->snapshot, v->snapshot_len);
@@ -205,9 +203,11 @@ static uint32_t fake_egress_burst(struct via_port *port, struct via_view *const 
 	pthread_mutex_lock(&f->lock);
 	f->nr_egress++;
 	for (i = 0; i < n; i++) {
-		if (f->room == 0 && keep)
+		const bool full = f->room == 0 || f->out.tail - f->out.head == FAKE_FRAMES;
+
+		if (full && keep)
 			break;
-		if (f->room == 0) {
+		if (full) {
 			f->full++;
 			continue;
 		}
