@@ -86,7 +86,7 @@ static void note_reason(struct via_frontend *f, enum via_log_level level, const 
 
 	via_fail(&reason, 0, "%s", why);
 	if (strcmp(reason.text, f->reason.text) != 0)
-		via_log(level, "%s: back-end on '%s': %s", f->name, f->path, why);
+		via_log(level, "%s: back-end: %s", f->name, why);
 	f->reason = reason;
 }
 
