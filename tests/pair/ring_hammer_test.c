@@ -7,9 +7,11 @@
  */
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ring/driver_ring.h"
@@ -226,17 +228,35 @@ static void open_rings(struct hammer *h, uint16_t size, bool event_idx)
 	via_vq_start(&h->vq, &h->ring, pos, pos);
 }
 
-static void hammer(enum via_ring_format format, uint16_t size, bool event_idx, uint64_t rounds)
+static struct hammer *hammer_open(enum via_ring_format format, uint16_t size, bool event_idx)
 {
 	struct hammer *h = calloc(1, sizeof(*h));
-	const char *failure;
-	pthread_t driver;
 
 	h->format = format;
-	h->rounds = rounds;
 	h->memory = aligned_alloc(4096, 4 * PART);
 	h->mem = calloc(1, sizeof(*h->mem) + sizeof(struct via_region));
 	open_rings(h, size, event_idx);
+	return h;
+}
+
+static void hammer_close(struct hammer *h)
+{
+	via_vq_stop(&h->vq);
+	via_drv_free(&h->drv);
+	close(h->ring.kick_fd);
+	close(h->ring.call_fd);
+	free(h->memory);
+	free(h->mem);
+	free(h);
+}
+
+static void hammer(enum via_ring_format format, uint16_t size, bool event_idx, uint64_t rounds)
+{
+	struct hammer *h = hammer_open(format, size, event_idx);
+	const char *failure;
+	pthread_t driver;
+
+	h->rounds = rounds;
 	print_message("%s, %u slots, EVENT_IDX %s\n",
 		      format == VIA_RING_PACKED ? "packed" : "split", size,
 		      event_idx ? "on" : "off");
@@ -249,14 +269,7 @@ static void hammer(enum via_ring_format format, uint16_t size, bool event_idx, u
 	failure = atomic_load(&h->failure);
 	if (failure)
 		fail_msg("%s", failure);
-
-	via_vq_stop(&h->vq);
-	via_drv_free(&h->drv);
-	close(h->ring.kick_fd);
-	close(h->ring.call_fd);
-	free(h->memory);
-	free(h->mem);
-	free(h);
+	hammer_close(h);
 }
 
 static void hammer_sizes(enum via_ring_format format, bool event_idx)
@@ -293,6 +306,167 @@ static void no_wakeup_is_lost_in_a_packed_ring_with_event_idx(void **state)
 	hammer_sizes(VIA_RING_PACKED, true);
 }
 
+/*
+ * ---- the moment itself ----
+ *
+ * One side publishes a chain and asks whether to notify; at the same time, give or take a few
+ * instructions, the other asks to be notified and looks once more. "It need not be told" and "there is
+ * nothing" must not come out together: without the full barriers of B5 to B8 they do.
+ */
+enum direction { KICK, CALL };
+
+struct moment {
+	struct hammer *h;
+	enum direction direction;
+	uint32_t rounds;
+	atomic_uint begun, ended; /* rounds, by the publishing and by the arming thread */
+	uint64_t when;            /* both act, ns */
+	bool found;               /* the arming thread's second look */
+	cpu_set_t cpus;           /* that the threads may use */
+};
+
+#define AHEAD 600 /* ns until both act: longer than a cache line takes to the other CPU */
+
+static void wait_for(atomic_uint *count, uint32_t value)
+{
+	for (uint32_t i = 0; atomic_load_explicit(count, memory_order_acquire) != value; i++)
+		if (i % 4096 == 4095)
+			sched_yield(); /* the other one may need our CPU */
+}
+
+/* Binds this thread to the n-th CPU that 'allowed' has: on one CPU nothing ever happens at once. */
+static void bind_to(const cpu_set_t *allowed, int n)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, allowed) && n-- == 0)
+			CPU_SET(cpu, &one);
+	if (CPU_COUNT(&one))
+		sched_setaffinity(0, sizeof(one), &one);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* Both threads do so, for the same moment; reading the clock is what makes it vary. */
+static void wait_until(uint64_t ns)
+{
+	while (now_ns() < ns)
+		;
+}
+
+static void *arm(void *arg)
+{
+	struct moment *m = arg;
+	struct hammer *h = m->h;
+
+	bind_to(&m->cpus, 1);
+	for (uint32_t round = 1; round <= m->rounds; round++) {
+		wait_for(&m->begun, round);
+		wait_until(m->when);
+		m->found = m->direction == KICK ? vq_arm(&h->vq, &h->ring, h->format)
+						: drv_arm(&h->drv, h->format);
+		atomic_store_explicit(&m->ended, round, memory_order_release);
+	}
+	return NULL;
+}
+
+/* Brings a chain to where it only needs to be published, and nobody wants to be told. */
+static void prepare(struct moment *m)
+{
+	static const struct via_drv_buffer buf = { 0, 1 };
+	struct hammer *h = m->h;
+	struct via_chain chain;
+	struct via_seg seg;
+
+	assert_int_equal(drv_add(&h->drv, &buf, 0, 1, VIA_DRV_DIRECT, h, h->format), 0);
+	if (m->direction == KICK) {
+		vq_disarm(&h->vq, &h->ring, h->format);
+		return;
+	}
+	drv_disarm(&h->drv, h->format);
+	drv_publish(&h->drv, h->format);
+	assert_int_equal(vq_pop(&h->vq, &h->ring, &chain, &seg, 1, h->format), 1);
+	vq_push(&h->vq, &h->ring, &chain, 1, h->format);
+}
+
+/* Publishes it and asks. */
+static bool publish(struct moment *m)
+{
+	struct hammer *h = m->h;
+
+	if (m->direction == KICK) {
+		drv_publish(&h->drv, h->format);
+		return drv_wants_kick(&h->drv, h->format);
+	}
+	vq_publish(&h->vq, &h->ring, h->format);
+	return vq_wants_call(&h->vq, &h->ring, h->format);
+}
+
+/* Brings it home. */
+static void finish(struct moment *m)
+{
+	struct hammer *h = m->h;
+	struct via_drv_done done;
+
+	if (m->direction == KICK)
+		assert_int_equal(serve(h), 1);
+	assert_int_equal(drv_reap(&h->drv, &done, h->format), 1);
+}
+
+static void meet(enum via_ring_format format, bool event_idx, enum direction direction,
+		 uint32_t rounds)
+{
+	struct moment m = {
+		.h = hammer_open(format, 4, event_idx),
+		.direction = direction,
+		.rounds = rounds,
+	};
+	uint32_t both = 0, lost = 0;
+	pthread_t thread;
+
+	sched_getaffinity(0, sizeof(m.cpus), &m.cpus);
+	bind_to(&m.cpus, 0);
+	assert_int_equal(pthread_create(&thread, NULL, arm, &m), 0);
+	for (uint32_t round = 1; round <= rounds; round++) {
+		bool told;
+
+		prepare(&m);
+		m.when = now_ns() + AHEAD;
+		atomic_store_explicit(&m.begun, round, memory_order_release);
+		wait_until(m.when);
+		told = publish(&m);
+		wait_for(&m.ended, round);
+		both += told && m.found;
+		lost += !told && !m.found;
+		finish(&m);
+	}
+	pthread_join(thread, NULL);
+	sched_setaffinity(0, sizeof(m.cpus), &m.cpus);
+	print_message("%s, EVENT_IDX %s, %s: both saw the other %u times, neither %u times\n",
+		      format == VIA_RING_PACKED ? "packed" : "split", event_idx ? "on" : "off",
+		      direction == KICK ? "kick" : "call", both, lost);
+	assert_int_equal(lost, 0);
+	hammer_close(m.h);
+}
+
+static void publishing_while_the_other_goes_to_sleep_is_noticed(void **state)
+{
+	const char *text = getenv("VIA_TEST_ROUNDS");
+	uint32_t rounds = text ? (uint32_t)strtoul(text, NULL, 0) : 20000;
+
+	(void)state;
+	for (int i = 0; i < 8; i++)
+		meet(i & 1 ? VIA_RING_PACKED : VIA_RING_SPLIT, i & 2, i & 4 ? CALL : KICK, rounds);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -300,6 +474,7 @@ int main(void)
 		cmocka_unit_test(no_wakeup_is_lost_in_a_split_ring_with_event_idx),
 		cmocka_unit_test(no_wakeup_is_lost_in_a_packed_ring),
 		cmocka_unit_test(no_wakeup_is_lost_in_a_packed_ring_with_event_idx),
+		cmocka_unit_test(publishing_while_the_other_goes_to_sleep_is_noticed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
