@@ -2,6 +2,7 @@
 /* lib/port/gen*.c against itself: what it sends comes back, unharmed or harmed by this test. */
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -321,6 +322,55 @@ static void another_gen_is_checked_as_well(void **state)
 	close_gen(to);
 }
 
+#define NR_WORKERS 3
+#define NR_ROUNDS  300
+
+struct worker {
+	pthread_t thread;
+	struct via_port *from, *to;
+};
+
+static void *run_worker(void *user)
+{
+	const struct worker *w = user;
+	struct via_burst *own = via_burst_create();
+	struct via_view *views[VIA_BURST];
+
+	for (uint32_t i = 0; i < VIA_BURST; i++)
+		views[i] = &own->view[i];
+	for (int round = 0; round < NR_ROUNDS; round++) {
+		uint32_t n = w->from->ops->ingress_burst(w->from, 0, own, VIA_BURST);
+
+		w->to->ops->egress_burst(w->to, views, n, false);
+		w->from->ops->ingress_release(w->from, 0, own, 0);
+	}
+	via_burst_free(own);
+	return NULL;
+}
+
+static void several_workers_can_send_to_one_gen_at_a_time(void **state)
+{
+	struct via_port *to = OPEN({ "send", "off" });
+	struct worker workers[NR_WORKERS];
+	struct gen_report r;
+
+	(void)state;
+	for (int i = 0; i < NR_WORKERS; i++) {
+		workers[i].from = OPEN({ "flows", "10" }, { "size", "60,700" });
+		workers[i].to = to;
+		pthread_create(&workers[i].thread, NULL, run_worker, &workers[i]);
+	}
+	for (int i = 0; i < NR_WORKERS; i++) {
+		pthread_join(workers[i].thread, NULL);
+		close_gen(workers[i].from);
+	}
+	r = report_of(to);
+	assert_int_equal(r.received, NR_WORKERS * NR_ROUNDS * VIA_BURST);
+	assert_int_equal(r.lost + r.reordered + r.duplicates + r.corrupt + r.foreign, 0);
+	assert_int_equal(via_counter_read(&to->transmit[0].packets), r.received);
+	close_gen(to);
+}
+
 static void it_stops_at_its_count(void **state)
 {
 	struct via_port *port = OPEN({ "count", "100" });
@@ -415,6 +465,7 @@ int main(void)
 		cmocka_unit_test(segments_are_checked_like_frames),
 		cmocka_unit_test(frames_of_others_are_counted_as_foreign),
 		cmocka_unit_test(another_gen_is_checked_as_well),
+		cmocka_unit_test(several_workers_can_send_to_one_gen_at_a_time),
 		cmocka_unit_test(it_stops_at_its_count),
 		cmocka_unit_test(it_never_sends_faster_than_its_rate_and_wakes_when_frames_are_due),
 		cmocka_unit_test(mistakes_are_explained),

@@ -528,6 +528,49 @@ static void several_queues_share_an_interface_and_flows_keep_theirs(void **state
 	close_port(port);
 }
 
+struct worker {
+	pthread_t thread;
+	struct via_port *to;
+	struct frame frame;
+};
+
+static void *run_worker(void *user)
+{
+	struct worker *w = user;
+	struct via_piece own_pieces[8];
+	struct via_view own, *const refs[] = { &own };
+
+	for (int i = 0; i < 2000; i++) {
+		frame_view(&own, &w->frame, own_pieces, 300);
+		own.flags = VIA_VIEW_NEEDS_CSUM;
+		own.csum_start = (uint16_t)w->frame.l4;
+		own.csum_offset = 6;
+		w->to->ops->egress_burst(w->to, refs, 1, false);
+	}
+	return NULL;
+}
+
+static void several_workers_can_send_to_one_queue_at_a_time(void **state)
+{
+	static struct worker workers[3];
+	struct via_port *port;
+
+	(void)state;
+	NEED_NAMESPACE();
+	port = open_tap("ta", "off");
+	for (int i = 0; i < 3; i++) {
+		frame_make(&workers[i].frame,
+			   &(struct frame_shape){ .version = 4, .proto = 17, .payload = 1000 });
+		workers[i].to = port;
+		pthread_create(&workers[i].thread, NULL, run_worker, &workers[i]);
+	}
+	for (int i = 0; i < 3; i++)
+		pthread_join(workers[i].thread, NULL);
+	assert_int_equal(via_counter_read(&port->transmit[0].packets), 6000);
+	assert_int_equal(via_counter_read(&port->transmit[0].csum), 6000);
+	close_port(port);
+}
+
 /* ---- between two kernels ---- */
 
 struct wire {
@@ -535,7 +578,7 @@ struct wire {
 	struct via_burst *burst;
 	pthread_t thread;
 	atomic_bool stop;
-	uint32_t longest; /* frame that crossed */
+	_Atomic(uint32_t) longest; /* frame that crossed; the thread writes */
 };
 
 static void *run_wire(void *user)
@@ -773,6 +816,7 @@ int main(void)
 		cmocka_unit_test(an_interface_that_is_removed_ends_its_queues),
 		cmocka_unit_test(mistakes_are_explained_and_leave_nothing_open),
 		cmocka_unit_test(several_queues_share_an_interface_and_flows_keep_theirs),
+		cmocka_unit_test(several_workers_can_send_to_one_queue_at_a_time),
 		cmocka_unit_test(tcp_crosses_with_any_mix_of_offloads),
 		cmocka_unit_test(segmented_udp_crosses_with_any_mix_of_offloads),
 	};
