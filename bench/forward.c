@@ -33,7 +33,21 @@ enum {
 struct bench_case {
 	enum via_ring_format format;
 	uint32_t len; /* of frames */
-	bool mergeable, in_order, two_buffers;
+	bool mergeable, in_order;
+	enum cut { ONE, HEADER, LINEAR, INDIRECT } cut;
+};
+
+/* How a frame to be sent is cut: not; the virtio-net header by itself; as Linux sends TCP segments, the
+ * headers and then a fragment; the same in an indirect table. */
+static const struct {
+	const char *name;
+	uint32_t first; /* bytes of the first buffer; 0: all */
+	enum via_drv_form form;
+} cuts[] = {
+	[ONE] = { "one", 0, VIA_DRV_DIRECT },
+	[HEADER] = { "header", 12, VIA_DRV_DIRECT },
+	[LINEAR] = { "linear", 12 + 66, VIA_DRV_DIRECT },
+	[INDIRECT] = { "indirect", 12 + 66, VIA_DRV_INDIRECT },
 };
 
 /* One queue with both its sides, and its buffers, which lie one after another. */
@@ -82,7 +96,7 @@ static void open_side(struct side *side, const struct bench_case *c, uint16_t si
 	struct via_drv_config config = { .format = c->format,
 					 .size = size,
 					 .in_order = c->in_order };
-	size_t buffers = (size_t)buffer_size * nr_buffers;
+	size_t buffers = (size_t)buffer_size * nr_buffers, tables = size * 2ul * 16;
 
 	*side = (struct side){ .format = c->format,
 			       .buffer_size = buffer_size,
@@ -90,7 +104,11 @@ static void open_side(struct side *side, const struct bench_case *c, uint16_t si
 			       .net = via_vq_net_of(features) };
 	side->mem = calloc(1, sizeof(*side->mem) + sizeof(struct via_region));
 	side->mem->nr_regions = 1;
-	side->mem->region[0] = (struct via_region){ .size = buffers, .host = map(buffers) };
+	side->mem->region[0] =
+		(struct via_region){ .size = buffers + tables, .host = map(buffers + tables) };
+	config.tables = side->mem->region[0].host + buffers;
+	config.tables_addr = buffers;
+	config.table_size = 2;
 	config.desc = map(sizes.desc);
 	config.avail = map(sizes.avail);
 	config.used = map(sizes.used);
@@ -98,6 +116,7 @@ static void open_side(struct side *side, const struct bench_case *c, uint16_t si
 					.format = c->format,
 					.size = size,
 					.in_order = c->in_order,
+					.indirect = true,
 					.features = features,
 					.kick_fd = -1,
 					.call_fd = -1,
@@ -127,18 +146,18 @@ static void close_side(struct side *side)
 }
 
 /* Offers buffer number 'i', of which 'len' bytes are used. */
-static void offer(struct side *side, uint32_t i, uint32_t len, bool writable, bool two)
+static void offer(struct side *side, uint32_t i, uint32_t len, bool writable, enum cut cut)
 {
 	struct via_drv_buffer b[2] = { { (uint64_t)i * side->buffer_size, len } };
 	uint32_t n = 1;
 	int ret;
 
-	if (two) {
-		b[1] = (struct via_drv_buffer){ b[0].addr + 12, len - 12 };
-		b[0].len = 12;
+	if (cuts[cut].first && cuts[cut].first < len) {
+		b[0].len = cuts[cut].first;
+		b[1] = (struct via_drv_buffer){ b[0].addr + b[0].len, len - b[0].len };
 		n = 2;
 	}
-	ret = drv_add(&side->drv, b, writable ? 0 : n, writable ? n : 0, VIA_DRV_DIRECT,
+	ret = drv_add(&side->drv, b, writable ? 0 : n, writable ? n : 0, cuts[cut].form,
 		      (void *)(uintptr_t)i, side->format);
 	if (ret < 0)
 		abort();
@@ -176,7 +195,7 @@ static uint64_t round_trip(const struct bench_case *c, uint32_t *next)
 	uint64_t begin;
 
 	for (uint32_t i = 0; i < BURST; i++, *next = (*next + 1) % tx.nr_buffers)
-		offer(&tx, *next, 12 + c->len, false, c->two_buffers);
+		offer(&tx, *next, 12 + c->len, false, c->cut);
 	drv_publish(&tx.drv, tx.format);
 	begin = cycles();
 	if (forward_burst() != BURST)
@@ -216,7 +235,7 @@ static void open_case(const struct bench_case *c)
 	open_side(&tx, c, RING_SIZE, slot, c->len > 4096 ? BURST : RING_SIZE);
 	open_side(&rx, c, (uint16_t)slots, size, c->len > 4096 ? BURST * per_frame : slots);
 	for (uint32_t i = 0; i < rx.nr_buffers; i++)
-		offer(&rx, i, rx.buffer_size, true, false);
+		offer(&rx, i, rx.buffer_size, true, ONE);
 	drv_publish(&rx.drv, rx.format);
 }
 
@@ -237,10 +256,10 @@ static void run(const struct bench_case *c, uint32_t bursts, double ns)
 	}
 	if (bursts == 0) {
 		qsort(result, RUNS, sizeof(result[0]), by_value);
-		printf("%-6s %5u %-9s %-8s %-5s  %8.1f ns %8.1f cycles   median %8.1f cycles\n",
+		printf("%-6s %5u %-9s %-8s %-8s  %8.1f ns %8.1f cycles   median %8.1f cycles\n",
 		       c->format == VIA_RING_PACKED ? "packed" : "split", c->len,
 		       c->mergeable ? "mergeable" : "one", c->in_order ? "in-order" : "-",
-		       c->two_buffers ? "two" : "one", result[0] * ns, result[0], result[RUNS / 2]);
+		       cuts[c->cut].name, result[0] * ns, result[0], result[RUNS / 2]);
 	}
 	close_side(&tx);
 	close_side(&rx);
@@ -257,8 +276,22 @@ static void run_all(double ns)
 						  .len = lens[i],
 						  .mergeable = variant & 2 },
 			    0, ns);
-	run(&(struct bench_case){ .len = 64, .mergeable = true, .two_buffers = true }, 0, ns);
+	for (uint32_t variant = 0; variant < 6; variant++)
+		run(&(struct bench_case){ .format = variant & 1 ? VIA_RING_PACKED : VIA_RING_SPLIT,
+					  .len = 1518,
+					  .mergeable = true,
+					  .cut = HEADER + variant / 2 },
+		    0, ns);
 	run(&(struct bench_case){ .len = 64, .mergeable = true, .in_order = true }, 0, ns);
+}
+
+static enum cut cut_of(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(cuts); i++)
+		if (strcmp(name, cuts[i].name) == 0)
+			return (enum cut)i;
+	fprintf(stderr, "a frame is cut: one, header, linear, indirect\n");
+	exit(2);
 }
 
 int main(int argc, char **argv)
@@ -267,7 +300,7 @@ int main(int argc, char **argv)
 	uint32_t bursts = 0;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "f:l:n:mit")) != -1) {
+	while ((opt = getopt(argc, argv, "f:l:n:mic:")) != -1) {
 		switch (opt) {
 		case 'f':
 			c.format = strcmp(optarg, "packed") == 0 ? VIA_RING_PACKED : VIA_RING_SPLIT;
@@ -284,12 +317,12 @@ int main(int argc, char **argv)
 		case 'i':
 			c.in_order = true;
 			break;
-		case 't':
-			c.two_buffers = true;
+		case 'c':
+			c.cut = cut_of(optarg);
 			break;
 		default:
 			fprintf(stderr,
-				"usage: %s [-f split|packed] [-l bytes] [-m] [-i] [-t] "
+				"usage: %s [-f split|packed] [-l bytes] [-m] [-i] [-c cut] "
 				"[-n bursts]\n",
 				argv[0]);
 			return 2;
