@@ -159,13 +159,14 @@ struct rest {
 	uint16_t nr_pieces;
 };
 
-/* Copies the next 'len' bytes out of the chain, which has them, wherever they are cut. */
-static void gather(struct rest *rest, uint8_t *to, uint32_t len)
+/* Copies the next 'len' bytes, a header or a snapshot, out of the chain, which has them, wherever they
+ * are cut. */
+static via_always_inline void gather(struct rest *rest, uint8_t *to, uint32_t len)
 {
 	while (len > 0) {
 		uint32_t part = via_min_u(rest->piece->len, len);
 
-		via_copy(to, rest->piece->base, part);
+		via_copy_snapshot(to, rest->piece->base, part);
 		to += part;
 		len -= part;
 		rest->piece->base += part;

@@ -54,10 +54,28 @@ static via_always_inline uint32_t chain_clamp(uint32_t idx, uint32_t n)
 	return idx & (uint32_t)((int32_t)below >> 31);
 }
 
+/* The region that answered last, copied: loops keep it in registers. */
+struct via_near {
+	uint64_t gpa, size;
+	uint8_t *host;
+};
+
+static via_always_inline struct via_near chain_near(const struct via_mem *mem,
+						    const struct via_mem_hint *hint)
+{
+	const struct via_region *r;
+
+	if (via_unlikely(hint->region >= mem->nr_regions))
+		return (struct via_near){ 0 };
+	r = &mem->region[hint->region];
+	return (struct via_near){ .gpa = r->gpa, .size = r->size, .host = r->host };
+}
+
 /* A chain being collected. */
 struct via_walk {
 	const struct via_mem *mem;
 	struct via_mem_hint *hint;
+	struct via_near near;
 	struct via_seg *seg;
 	uint32_t max_segs, nr_segs;
 	uint32_t nr_readable;  /* segments; all of nr_segs until a writable one comes */
@@ -72,10 +90,28 @@ static via_always_inline struct via_walk chain_begin(struct via_vq *vq, const st
 	return (struct via_walk){
 		.mem = ring->mem,
 		.hint = &vq->hint,
+		.near = chain_near(ring->mem, &vq->hint),
 		.seg = seg,
 		.max_segs = max_segs,
 		.budget = ring->size,
 	};
+}
+
+/* via_mem_translate(), first in the region that answered last. */
+static via_always_inline uint8_t *chain_translate(struct via_walk *w, uint64_t gpa,
+						  uint64_t *contiguous)
+{
+	uint64_t offset = gpa - w->near.gpa, found; /* wraps to a huge number below the region */
+	uint8_t *host;
+
+	if (via_likely(offset < w->near.size)) {
+		*contiguous = w->near.size - offset;
+		return w->near.host + offset;
+	}
+	host = via_mem_search(w->mem, w->hint, gpa, &found);
+	w->near = chain_near(w->mem, w->hint);
+	*contiguous = found;
+	return host;
 }
 
 /* Why a walk ended early: a reason to break the queue (positive), or -ENOBUFS. */
@@ -104,7 +140,7 @@ static via_always_inline int chain_add(struct via_walk *w, uint64_t gpa, uint32_
 
 	for (;;) {
 		uint64_t contiguous;
-		uint8_t *host = via_mem_translate(w->mem, w->hint, gpa, &contiguous);
+		uint8_t *host = chain_translate(w, gpa, &contiguous);
 
 		if (via_unlikely(!host))
 			return VIA_BROKEN_ADDRESS;
@@ -137,26 +173,6 @@ static via_always_inline void chain_end(struct via_chain *chain, const struct vi
 		.nr_writable = (uint16_t)(w->nr_segs - w->nr_readable),
 		.id = id,
 		.nr_slots = nr_slots,
-	};
-}
-
-/* The region that answered last, copied: a burst's loop keeps it in registers. */
-struct via_near {
-	uint64_t gpa, size;
-	uint8_t *host;
-};
-
-static via_always_inline struct via_near chain_near(const struct via_vq *vq,
-						    const struct via_ring *ring)
-{
-	const struct via_mem *mem = ring->mem;
-
-	if (via_unlikely(vq->hint.region >= mem->nr_regions))
-		return (struct via_near){ 0 };
-	return (struct via_near){
-		.gpa = mem->region[vq->hint.region].gpa,
-		.size = mem->region[vq->hint.region].size,
-		.host = mem->region[vq->hint.region].host,
 	};
 }
 
@@ -236,7 +252,7 @@ via_cold bool chain_copy_entry(const struct via_mem *mem, struct via_mem_hint *h
 
 /* Finds the table that the descriptor 'desc' points to. Its WRITE flag means nothing (VQ-S-02,
  * VQ-P-10). Returns 0 or the reason to break the queue. */
-static via_always_inline int chain_open_table(const struct via_walk *w, const struct via_ring *ring,
+static via_always_inline int chain_open_table(struct via_walk *w, const struct via_ring *ring,
 					      const struct via_desc *desc, struct via_table *table)
 {
 	uint64_t contiguous;
@@ -251,7 +267,7 @@ static via_always_inline int chain_open_table(const struct via_walk *w, const st
 	if (table->n > ring->size) /* VX-17 */
 		return VIA_BROKEN_INDIRECT;
 
-	host = via_mem_translate(w->mem, w->hint, desc->addr, &contiguous);
+	host = chain_translate(w, desc->addr, &contiguous);
 	if (via_unlikely(!host))
 		return VIA_BROKEN_ADDRESS;
 	table->words = NULL;

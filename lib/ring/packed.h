@@ -11,6 +11,8 @@
 #ifndef VIA_RING_PACKED_H
 #define VIA_RING_PACKED_H
 
+#include <string.h>
+
 #include "ring/chain.h"
 #include "ring/notify.h"
 #include "ring/position.h"
@@ -105,30 +107,30 @@ static via_always_inline uint32_t packed_pop_singles(struct via_vq *vq, const st
 						     struct via_batch_entry *entry, uint32_t n,
 						     enum via_direction direction)
 {
-	const struct via_near near = chain_near(vq, ring);
+	const struct via_near near = chain_near(ring->mem, &vq->hint);
 	const struct via_desc_words *table = ring->packed.desc;
 	const uint16_t size = ring->size;
-	struct via_ring_pos pos = vq->avail;
-	uint32_t taken = packed_distance(vq->used, pos, size), i;
+	uint16_t bits = packed_avail_bits(vq->avail.wrap);
+	uint32_t taken = packed_distance(vq->used, vq->avail, size), i, idx = vq->avail.idx;
 
 	n = via_min_u(n, taken < size ? size - taken : 0); /* VX-28, as in packed_pop() */
 	for (i = 0; i < n; i++) {
-		struct via_desc desc;
-		uint8_t *host;
-		uint64_t tail;
+		/* B1, as in packed_look() */
+		uint64_t tail = via_le64_load_acquire(&table[idx].tail);
+		struct via_desc desc = chain_packed_desc(via_le64_load(&table[idx].addr), tail);
+		uint8_t *host = chain_near_single(&near, &desc, direction);
 
-		if (!packed_look(ring, pos, &tail))
-			break;
-		desc = chain_packed_desc(via_le64_load(&table[pos.idx].addr), tail);
-		host = chain_near_single(&near, &desc, direction);
-		if (via_unlikely(!host))
+		if (via_unlikely((desc.flags & VIA_PACKED_LAP_MASK) != bits || !host))
 			break;
 		seg[i] = (struct via_seg){ host, desc.len };
 		entry[i] = (struct via_batch_entry){ .id = desc.link, .nr_slots = 1 };
 		chain_prefetch(host, direction);
-		pos = packed_advance(pos, 1, size);
+		if (via_unlikely(++idx == size)) {
+			idx = 0;
+			bits ^= VIA_PACKED_LAP_MASK;
+		}
 	}
-	vq->avail = pos;
+	vq->avail = (struct via_ring_pos){ (uint16_t)idx, bits == packed_avail_bits(true) };
 	return i;
 }
 
@@ -164,15 +166,19 @@ static via_always_inline void packed_push(struct via_vq *vq, const struct via_ri
 static via_always_inline void packed_push_burst(struct via_vq *vq, const struct via_ring *ring,
 						const struct via_batch_entry *entry, uint32_t n)
 {
-	uint32_t slots = 0;
+	while (n > 0) {
+		uint32_t part = via_min_u(n, VIA_BATCH_ENTRIES - vq->nr_batch), slots = 0;
 
-	for (uint32_t i = 0; i < n; i++) {
-		if (via_unlikely(vq->nr_batch == VIA_BATCH_ENTRIES))
+		memcpy(vq->batch->entry + vq->nr_batch, entry, part * sizeof(*entry));
+		for (uint32_t i = 0; i < part; i++)
+			slots += entry[i].nr_slots;
+		vq->nr_batch = (uint16_t)(vq->nr_batch + part);
+		vq->pushed += slots;
+		entry += part;
+		n -= part;
+		if (via_unlikely(n > 0))
 			packed_spill(vq, ring);
-		vq->batch->entry[vq->nr_batch++] = entry[i];
-		slots += entry[i].nr_slots;
 	}
-	vq->pushed += slots;
 }
 
 /*
@@ -184,17 +190,24 @@ packed_write_batch(const struct via_ring *ring, const struct via_batch *batch, u
 		   struct via_ring_pos first, struct via_ring_pos *pos, struct via_ring_pos *last)
 {
 	struct via_desc_words *desc = ring->packed.desc;
-	const uint16_t size = ring->size;
-	struct via_ring_pos at = *pos;
+	const uint32_t size = ring->size;
+	uint32_t idx = pos->idx, at = last->idx;
+	bool wrap = pos->wrap, at_wrap = last->wrap;
 
 	for (uint32_t i = 1; i < n; i++) {
 		struct via_batch_entry entry = batch->entry[i];
 
-		via_le64_store(&desc[at.idx].tail, packed_used_tail(entry, at.wrap));
-		*last = at;
-		at = packed_advance(at, entry.nr_slots, size);
+		via_le64_store(&desc[idx].tail, packed_used_tail(entry, wrap));
+		at = idx;
+		at_wrap = wrap;
+		idx += entry.nr_slots;
+		if (via_unlikely(idx >= size)) {
+			idx -= size;
+			wrap = !wrap;
+		}
 	}
-	*pos = at;
+	*pos = (struct via_ring_pos){ (uint16_t)idx, wrap };
+	*last = (struct via_ring_pos){ (uint16_t)at, at_wrap };
 	/* Pairs with the driver's acquire of the first slot's flags, B4: the slots behind it and all
 	 * payload come before. */
 	via_le64_store_release(&desc[first.idx].tail,

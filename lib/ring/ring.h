@@ -149,9 +149,9 @@ struct via_ring {
 			struct via_packed_event *device;       /* suppresses the driver's kicks */
 		} packed;
 	};
-	int kick_fd; /* -1: none, the queue is always polled */
-	int call_fd; /* -1: none, or in-band: then 'call' is asked */
-	int err_fd;  /* -1: none */
+	int kick_fd;         /* -1: none, the queue is always polled */
+	int call_fd;         /* -1: none, or in-band: then 'call' is asked */
+	int err_fd;          /* -1: none */
 	bool call_is_socket; /* user-mode Linux sends one instead of an eventfd */
 	/* In-band notification, from a worker to the control thread; NULL: not negotiated. */
 	void (*call)(void *user, uint16_t index);

@@ -81,7 +81,7 @@ static via_always_inline uint32_t split_pop_singles(struct via_vq *vq, const str
 						    struct via_batch_entry *entry, uint32_t n,
 						    enum via_direction direction)
 {
-	const struct via_near near = chain_near(vq, ring);
+	const struct via_near near = chain_near(ring->mem, &vq->hint);
 	const struct via_desc_words *table = ring->split.desc;
 	const via_le16 *heads = ring->split.avail->ring;
 	const uint16_t mask = split_mask(ring);
