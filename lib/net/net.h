@@ -5,11 +5,13 @@
  *
  *   drop.h        the reasons for which a packet is dropped, and queue counters
  *   header.h      virtio_net_hdr in all its sizes; from header to view and back
+ *   bytes.h       numbers in network order      wire.h    offsets and constants of the protocols
+ *   burst.c       the memory of a burst
  *   parse.c       offsets of L3 and L4 in a view's snapshot, flow hash
  *   checksum.c    the Internet checksum, alone and while copying
  *   offload.c     what an egress must do to a view before it fits (checksum, segment, drop)
  *   gso.c         segments of a GSO view, in bursts, as views
- *   scatter.h     copying a view into segments, whatever the shapes
+ *   scatter.h     copying a view into segments, whatever the shapes; with a checksum: scatter.c
  *   vq_ingress.c  views from a device-side queue (driver's TX)
  *   vq_egress.c   views into a device-side queue (driver's RX), mergeable or not
  *
