@@ -274,6 +274,7 @@ static void destroy(struct via_device *dev)
 {
 	vu_session_close(dev);
 	vu_control_fini(dev);
+	vu_retired_free(dev);
 	via_loop_unwatch(dev->alarm_watch);
 	if (dev->alarm_fd >= 0)
 		close(dev->alarm_fd);

@@ -24,6 +24,12 @@ static void free_all(struct vu_retired *list)
 	}
 }
 
+void vu_retired_free(struct via_device *dev)
+{
+	free_all(dev->retired);
+	dev->retired = NULL;
+}
+
 bool vu_is_settling(const struct via_device *dev)
 {
 	return dev->then != NULL;

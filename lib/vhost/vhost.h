@@ -59,6 +59,8 @@ struct vu_retired {
 
 /* No longer published: to be freed after a grace period. */
 void vu_retire(struct via_device *dev, struct vu_retired *retired);
+/* Frees what was retired, of a device that no worker can be in. */
+void vu_retired_free(struct via_device *dev);
 
 /* Calls 'then' once nothing that was retired can be in a worker's hands: at once if nothing was. */
 typedef void vu_then(struct via_device *dev);
