@@ -121,6 +121,7 @@ struct pair {
 	enum via_ring_format format;
 	uint16_t size;
 	bool event_idx, in_order, out_of_order;
+	bool plain, plain_writable; /* all chains are one buffer each, of that direction */
 
 	struct via_drv_ring drv;
 	struct via_ring ring;
@@ -336,6 +337,17 @@ static void random_buffers(struct offered *o, uint32_t max)
 	}
 }
 
+/* As a network driver does: one buffer, always of one direction; some begin or end near a region's end. */
+static void plain_buffer(const struct pair *p, struct offered *o)
+{
+	uint32_t len = 1 + chance(4), room = chance(4) ? 1000 : (uint32_t)DATA_REGION;
+	uint64_t end = chance(8) ? chance(room) + 4 : DATA_REGION + chance(3);
+
+	*o = (struct offered){ .nr = 1, .nr_readable = !p->plain_writable };
+	o->buf[0] = (struct via_drv_buffer){ GPA(DATA) + end - len, len };
+	o->capacity = p->plain_writable ? len : 0;
+}
+
 static void driver_adds_one(struct pair *p)
 {
 	struct offered *o = chain_at(p, p->added);
@@ -344,6 +356,10 @@ static void driver_adds_one(struct pair *p)
 
 	/* A table must not be longer than the ring either (VX-17). */
 	random_buffers(o, via_min_u(p->size, form == VIA_DRV_INDIRECT ? TABLE_SIZE : MAX_BUFFERS));
+	if (p->plain) {
+		plain_buffer(p, o);
+		form = VIA_DRV_DIRECT;
+	}
 	o->slots = form == VIA_DRV_INDIRECT ? 1 : o->nr;
 	ret = drv_add(&p->drv, o->buf, o->nr_readable, o->nr - o->nr_readable, form, o, p->format);
 	assert_int_equal(ret, o->slots <= p->free_slots ? 0 : -ENOSPC);
@@ -470,6 +486,38 @@ static void device_pops(struct pair *p)
 	}
 }
 
+/* The short cut for chains of one descriptor in one region: it may stop early, but never err. */
+static void device_pops_singles(struct pair *p)
+{
+	uint32_t n = via_min_u(chance(some(p, 24)), MAX_POPPED - p->nr_taken), got;
+	enum via_direction direction = chance(2) ? VIA_READABLE : VIA_WRITABLE;
+	struct via_ring_pos before = p->vq.avail;
+	struct via_batch_entry entry[MAX_POPPED];
+	struct via_seg seg[MAX_POPPED];
+
+	vq_prefetch(&p->vq, &p->ring, n, p->format);
+	got = vq_pop_singles(&p->vq, &p->ring, seg, entry, n, direction, p->format);
+	assert_in_range(got, 0, via_min_u(n, (uint32_t)(p->published - p->popped)));
+	for (uint32_t i = 0; i < got; i++) {
+		bool writable = direction == VIA_WRITABLE;
+		struct via_chain *c = &p->held[p->nr_taken];
+
+		assert_int_equal(entry[i].len, 0);
+		*c = (struct via_chain){
+			.seg = &seg[i],
+			.readable_len = writable ? 0 : seg[i].len,
+			.writable_len = writable ? seg[i].len : 0,
+			.nr_readable = !writable,
+			.nr_writable = writable,
+			.id = entry[i].id,
+			.nr_slots = entry[i].nr_slots,
+		};
+		expect_chain(p, chain_at(p, p->popped), c);
+		p->before[p->nr_taken] = vq_ahead(&p->ring, before, i, i, p->format);
+		p->taken[p->nr_taken++] = p->popped++;
+	}
+}
+
 static void device_unpops(struct pair *p)
 {
 	uint32_t n = p->nr_taken ? chance(p->nr_taken) : 0;
@@ -514,7 +562,10 @@ static void device_pushes(struct pair *p)
 		vq_push_batch(&p->vq, &p->ring, n, slots, c.id, p->format);
 		return;
 	}
-	for (; n > 0; n--) {
+	struct via_batch_entry burst[MAX_POPPED];
+	bool at_once = chance(2);
+
+	for (uint32_t k = 0; k < n; k++) {
 		uint32_t i = p->out_of_order ? chance(p->nr_taken) : 0;
 		uint32_t capacity = chain_at(p, p->taken[i])->capacity;
 		uint32_t len = chance(2) ? capacity : chance(capacity + 1);
@@ -522,8 +573,12 @@ static void device_pushes(struct pair *p)
 
 		p->entry[p->nr_entries++] = (struct entry){ p->pushed, 1 };
 		c = give(p, i, len);
-		vq_push(&p->vq, &p->ring, &c, len, p->format);
+		burst[k] = (struct via_batch_entry){ len, c.id, c.nr_slots };
+		if (!at_once)
+			vq_push(&p->vq, &p->ring, &c, len, p->format);
 	}
+	if (at_once)
+		vq_push_burst(&p->vq, &p->ring, burst, n, p->format);
 }
 
 static void device_publishes(struct pair *p)
@@ -627,6 +682,8 @@ static void pair_open(struct pair *p)
 		.format = chance(2) ? VIA_RING_PACKED : VIA_RING_SPLIT,
 		.event_idx = chance(2),
 		.in_order = chance(2),
+		.plain = chance(3) == 0,
+		.plain_writable = chance(2),
 		.chain = calloc(MAX_CHAINS, sizeof(*p->chain)),
 		.given = calloc(MAX_CHAINS, sizeof(*p->given)),
 		.entry = calloc(MAX_CHAINS, sizeof(*p->entry)),
@@ -687,10 +744,10 @@ static void pair_close(struct pair *p)
 static void step(struct pair *p)
 {
 	static void (*const steps[])(struct pair *) = {
-		driver_adds,     driver_adds,      driver_adds,    driver_publishes,
-		driver_decides,  driver_reaps,     driver_reaps,   driver_sleeps_or_wakes,
-		device_pops,     device_pops,      device_unpops,  device_pushes,
-		device_pushes,   device_publishes, device_decides, device_sleeps_or_wakes,
+		driver_adds,     driver_adds,         driver_adds,    driver_publishes,
+		driver_decides,  driver_reaps,        driver_reaps,   driver_sleeps_or_wakes,
+		device_pops,     device_pops_singles, device_unpops,  device_pushes,
+		device_pushes,   device_publishes,    device_decides, device_sleeps_or_wakes,
 		device_restarts,
 	};
 

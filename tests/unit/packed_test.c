@@ -227,6 +227,7 @@ static void slots_that_are_not_the_drivers_are_not_taken_again(void **state)
 {
 	struct rig *rig = rig_open(VIA_RING_PACKED, 3);
 	struct via_ring_pos driver = { .wrap = true };
+	struct via_batch_entry entry[16];
 
 	(void)state;
 	for (uint32_t i = 0; i < 3; i++)
@@ -234,6 +235,19 @@ static void slots_that_are_not_the_drivers_are_not_taken_again(void **state)
 	for (uint32_t i = 0; i < 3; i++)
 		assert_int_equal(rig_pop(rig), 1);
 	packed_offer_chain(rig, &driver, 1, 8, 3);
+	rig_expect_broken(rig, VIA_BROKEN_AVAIL_INDEX);
+	rig_close(rig);
+
+	rig = rig_open(VIA_RING_PACKED, 3); /* nor by the short cut */
+	driver = (struct via_ring_pos){ .wrap = true };
+	for (uint32_t i = 0; i < 3; i++)
+		packed_offer_chain(rig, &driver, 1, 8, i);
+	for (uint32_t i = 0; i < 2; i++) {
+		assert_int_equal(vq_pop_singles(&rig->vq, &rig->ring, rig->seg, entry, 16,
+						VIA_READABLE, VIA_RING_PACKED),
+				 i == 0 ? 3 : 0);
+		packed_offer_chain(rig, &driver, 1, 8, 3);
+	}
 	rig_expect_broken(rig, VIA_BROKEN_AVAIL_INDEX);
 	rig_close(rig);
 

@@ -400,6 +400,47 @@ static void unpopped_chains_come_again_in_order(void **state)
 	rig_close(rig);
 }
 
+static void the_short_cut_takes_single_descriptors_and_judges_nothing(void **state)
+{
+	static const struct rig_desc odd[] = {
+		{ RIG_GPA, 8, VIA_DESC_WRITE, 0 },   /* the other direction */
+		{ RIG_GPA, 8, VIA_DESC_NEXT, 0 },    /* longer */
+		{ TABLE, 16, VIA_DESC_INDIRECT, 0 }, /* a table */
+		{ RIG_GPA, 0, 0, 0 },                /* empty */
+		{ RIG_GPA + RIG_SIZE - 8, 9, 0, 0 }, /* a byte too long */
+		{ RIG_GPA - 1, 8, 0, 0 },            /* a byte too early */
+		{ RIG_GPA, UINT32_MAX, 0, 0 },       /* far too long */
+		{ UINT64_MAX, 1, 0, 0 },             /* nowhere */
+	};
+	struct via_batch_entry entry[4];
+
+	(void)state;
+	for (size_t i = 0; i <= ARRAY_SIZE(odd); i++) {
+		struct rig *rig = rig_open(VIA_RING_SPLIT, 4);
+
+		split_desc(rig, 0, one_readable);
+		split_desc(rig, 1, (struct rig_desc){ RIG_GPA + RIG_SIZE - 8, 8, 0, 0 });
+		if (i < ARRAY_SIZE(odd))
+			split_desc(rig, 2, odd[i]);
+		split_head(rig, 0, 0);
+		split_head(rig, 1, 1);
+		split_head(rig, 2, i < ARRAY_SIZE(odd) ? 2 : 4); /* a head outside: VX-02 */
+		split_show(rig, 3);
+		assert_int_equal(vq_pop_singles(&rig->vq, &rig->ring, rig->seg, entry, 4,
+						VIA_READABLE, VIA_RING_SPLIT),
+				 0); /* nothing was looked for yet */
+		vq_prefetch(&rig->vq, &rig->ring, 4, VIA_RING_SPLIT);
+		assert_int_equal(vq_pop_singles(&rig->vq, &rig->ring, rig->seg, entry, 4,
+						VIA_READABLE, VIA_RING_SPLIT),
+				 2);
+		assert_int_equal(entry[1].id, 1);
+		assert_ptr_equal(rig->seg[1].base, rig_host(rig, RIG_GPA + RIG_SIZE - 8));
+		assert_int_equal(rig->vq.avail.idx, 2);
+		assert_int_equal(atomic_load(&rig->vq.broken), VIA_BROKEN_NONE);
+		rig_close(rig);
+	}
+}
+
 /* VQ-S-11, §4 */
 static void an_in_order_batch_is_one_element_at_its_first_slot(void **state)
 {
@@ -445,6 +486,7 @@ int main(void)
 		cmocka_unit_test(a_driver_that_scribbles_over_the_used_ring_confuses_itself_only),
 		cmocka_unit_test(unpopped_chains_come_again_in_order),
 		cmocka_unit_test(an_in_order_batch_is_one_element_at_its_first_slot),
+		cmocka_unit_test(the_short_cut_takes_single_descriptors_and_judges_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
