@@ -10,6 +10,8 @@
 #include "base/tell.h"
 #include "driver/queue.h"
 #include "net/header.h"
+#include "net/scatter.h"
+#include "net/wire.h"
 
 /* ---- trouble, kicks: of both directions ---- */
 
@@ -66,15 +68,15 @@ void drv_rx_publish(struct drv_rx *rx)
 		publish(rx, VIA_RING_SPLIT);
 }
 
-static void give_back(struct drv_rx *rx, const struct drv_frame *frame)
+static via_always_inline void give_back(struct drv_rx *rx, const struct drv_frame *frame,
+					enum via_ring_format format)
 {
 	uint16_t i = frame->first;
 
-	for (uint32_t n = 0; n < frame->nr_buffers; n++) {
-		uint16_t next = rx->next[i];
-
-		drv_rx_post(rx, i);
-		i = next;
+	post(rx, i, format);
+	for (uint32_t n = 1; via_unlikely(n < frame->nr_buffers); n++) {
+		i = rx->next[i];
+		post(rx, i, format);
 	}
 }
 
@@ -217,34 +219,65 @@ static bool drop(struct via_queue_stats *stats, enum via_drop why)
 	return false;
 }
 
-/* Makes a frame a view. Returns false if it is none; counted. */
-static bool view_of_frame(const struct drv_rx *rx, const struct drv_frame *frame,
-			  struct via_burst *burst, struct via_view *view,
-			  struct via_queue_stats *stats)
+/* Header, snapshot and pieces of a frame that may lie in any number of buffers. */
+static __attribute__((noinline)) void gather(const struct drv_rx *rx, const struct drv_frame *frame,
+					     struct via_burst *burst, struct via_view *view,
+					     struct via_net_hdr *hdr)
 {
 	struct reader r = { .rx = rx, .buffer = frame->first };
+
+	copy_out(&r, (uint8_t *)hdr, rx->q.header_size);
+	copy_out(&r, view->snapshot, view->snapshot_len);
+	lend(&r, burst, view, view->len - view->snapshot_len);
+}
+
+/* The same of a frame in one buffer, with the header that drivers like us have. */
+static via_always_inline void gather_one(const struct drv_rx *rx, const struct drv_frame *frame,
+					 struct via_burst *burst, struct via_view *view,
+					 struct via_net_hdr *hdr)
+{
+	const uint8_t *bytes = buffer_at(rx, frame->first);
+
+	__builtin_memcpy(hdr, bytes, 12);
+	via_copy_snapshot(view->snapshot, bytes + 12, view->snapshot_len);
+	view->piece = &burst->piece[burst->nr_pieces];
+	view->nr_pieces = view->len > view->snapshot_len;
+	if (view->nr_pieces)
+		burst->piece[burst->nr_pieces++] = (struct via_piece){
+			.base = bytes + 12 + view->snapshot_len,
+			.len = view->len - view->snapshot_len,
+		};
+}
+
+/* Makes a frame a view. Returns false if it is none; counted. */
+static via_always_inline bool view_of_frame(const struct drv_rx *rx, const struct drv_frame *frame,
+					    struct via_burst *burst, struct via_view *view,
+					    struct via_queue_stats *stats)
+{
 	struct via_net_hdr hdr = { 0 };
 
-	if (via_unlikely(frame->len < rx->q.header_size + 14))
+	if (via_unlikely(frame->len < rx->q.header_size + VIA_ETH_SIZE))
 		return drop(stats, VIA_DROP_SHORT);
 	if (via_unlikely(frame->len - rx->q.header_size > VIA_FRAME_MAX))
 		return drop(stats, VIA_DROP_LONG);
 
-	copy_out(&r, (uint8_t *)&hdr, rx->q.header_size);
 	view->len = frame->len - rx->q.header_size;
 	view->snapshot_len = (uint16_t)via_min_u(view->len, VIA_SNAPSHOT_SIZE);
 	view->flags = 0;
 	view->flow = 0;
-	copy_out(&r, view->snapshot, view->snapshot_len);
-	if (via_unlikely(!via_header_read(view, &hdr, rx->q.offloads, VIA_HDR_FROM_DEVICE)))
-		return drop(stats, VIA_DROP_HEADER);
-	lend(&r, burst, view, view->len - view->snapshot_len);
-	return true;
+	if (via_likely(frame->nr_buffers == 1 && rx->q.header_size == 12))
+		gather_one(rx, frame, burst, view, &hdr);
+	else
+		gather(rx, frame, burst, view, &hdr);
+	if (via_likely(via_header_read(view, &hdr, rx->q.offloads, VIA_HDR_FROM_DEVICE)))
+		return true;
+	return drop(stats, VIA_DROP_HEADER);
 }
 
 /* Makes the first 'max' frames views; those that are none go back to the ring. */
-static uint32_t lend_frames(struct drv_rx *rx, struct via_burst *burst, uint32_t max,
-			    struct via_queue_stats *stats)
+static via_always_inline uint32_t lend_frames(struct drv_rx *rx, struct via_burst *burst,
+					      uint32_t max, struct via_queue_stats *stats,
+					      enum via_ring_format format)
 {
 	uint32_t seen, kept = 0;
 
@@ -253,15 +286,23 @@ static uint32_t lend_frames(struct drv_rx *rx, struct via_burst *burst, uint32_t
 			    view_of_frame(rx, &rx->frame[seen], burst, &burst->view[kept], stats)))
 			rx->frame[kept++] = rx->frame[seen];
 		else
-			give_back(rx, &rx->frame[seen]);
+			give_back(rx, &rx->frame[seen], format);
 	}
 	if (via_unlikely(kept < seen)) {
 		memmove(&rx->frame[kept], &rx->frame[seen],
 			(rx->nr_frames - seen) * sizeof(rx->frame[0]));
 		rx->nr_frames -= seen - kept;
-		drv_rx_publish(rx);
+		publish(rx, format);
 	}
 	return kept;
+}
+
+static via_always_inline uint32_t receive(struct drv_rx *rx, struct via_burst *burst, uint32_t max,
+					  struct via_queue_stats *stats,
+					  enum via_ring_format format)
+{
+	take_frames(rx, max, format);
+	return lend_frames(rx, burst, max, stats, format);
 }
 
 uint32_t drv_rx_burst(struct drv_rx *rx, struct via_burst *burst, uint32_t max,
@@ -270,31 +311,38 @@ uint32_t drv_rx_burst(struct drv_rx *rx, struct via_burst *burst, uint32_t max,
 	max = via_min_u(max, VIA_BURST);
 	burst->nr_pieces = 0;
 	rx->stats = stats;
-	if (rx->ring.format == VIA_RING_PACKED)
-		take_frames(rx, max, VIA_RING_PACKED);
-	else
-		take_frames(rx, max, VIA_RING_SPLIT);
-	rx->nr_lent = lend_frames(rx, burst, max, stats);
+	rx->nr_lent = rx->ring.format == VIA_RING_PACKED
+			      ? receive(rx, burst, max, stats, VIA_RING_PACKED)
+			      : receive(rx, burst, max, stats, VIA_RING_SPLIT);
 	return rx->nr_lent;
+}
+
+static via_always_inline void release(struct drv_rx *rx, uint32_t n, enum via_ring_format format)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		bytes += rx->frame[i].len - rx->q.header_size;
+		give_back(rx, &rx->frame[i], format);
+	}
+	via_count(&rx->stats->packets, n);
+	via_count(&rx->stats->bytes, bytes);
+	publish(rx, format);
 }
 
 void drv_rx_release(struct drv_rx *rx, uint32_t undelivered)
 {
 	uint32_t n = rx->nr_lent - via_min_u(undelivered, rx->nr_lent);
-	uint64_t bytes = 0;
 
 	if (rx->nr_lent == 0)
 		return;
-	for (uint32_t i = 0; i < n; i++) {
-		bytes += rx->frame[i].len - rx->q.header_size;
-		give_back(rx, &rx->frame[i]);
-	}
-	via_count(&rx->stats->packets, n);
-	via_count(&rx->stats->bytes, bytes);
+	if (rx->ring.format == VIA_RING_PACKED)
+		release(rx, n, VIA_RING_PACKED);
+	else
+		release(rx, n, VIA_RING_SPLIT);
 	rx->nr_frames -= n;
 	memmove(&rx->frame[0], &rx->frame[n], rx->nr_frames * sizeof(rx->frame[0]));
 	rx->nr_lent = 0;
-	drv_rx_publish(rx);
 }
 
 /* ---- interrupts ---- */

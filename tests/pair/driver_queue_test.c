@@ -4,6 +4,7 @@
  * over two mappings of one memory and without a socket; and against a device that breaks rules.
  */
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -646,6 +647,91 @@ static void many_nearly_empty_buffers_make_one_frame(void **state)
 	pair_free(p);
 }
 
+/* HX-36, seen from the driver: a back-end that rewrites all of the shared memory all the time. */
+static struct {
+	struct pair *pair;
+	atomic_bool stop;
+} scribble;
+
+/* Mostly what may be right by chance, where it hurts: headers, used elements; and now and then
+ * anything anywhere. */
+static void scribble_once(struct pair *p, unsigned int *seed)
+{
+	uint32_t pick = (uint32_t)rand_r(seed), slot = (uint32_t)rand_r(seed) % SIZE;
+	const struct via_region *region = &p->mem->region[0];
+
+	if (pick % 1000 == 0) {
+		uint32_t at = (uint32_t)rand_r(seed) % (uint32_t)region->size & ~1U;
+
+		via_le16_store((void *)(region->host + at), (uint16_t)rand_r(seed));
+	} else if (pick & 1) {
+		uint32_t rx = (uint32_t)(p->life->rx[0].q.buffer_addr - DRV_GPA);
+		uint8_t *header = region->host + rx + slot * DRV_STRIDE;
+
+		via_le16_store((void *)(header + (pick >> 1) % 6 * 2), (uint16_t)(pick >> 8) % 4);
+	} else if (p->life->format == VIA_RING_SPLIT) {
+		struct via_split_used_elem *elem = &p->ring[0].split.used->ring[slot];
+
+		via_le32_store(&elem->len, (pick >> 1) % (DRV_STRIDE + 1));
+	} else {
+		via_le32_store(&p->ring[0].packed.desc[slot].len, (pick >> 1) % (DRV_STRIDE + 1));
+	}
+}
+
+static void *scribble_run(void *user)
+{
+	unsigned int seed = 3;
+
+	(void)user;
+	while (!atomic_load_explicit(&scribble.stop, memory_order_relaxed))
+		scribble_once(scribble.pair, &seed);
+	return NULL;
+}
+
+static void memory_that_changes_all_the_time_harms_nobody(void **state)
+{
+	uint64_t end = via_clock_us() + 2000000;
+	uint32_t nr_views = 0, nr_lives = 0;
+
+	(void)state;
+	while (via_clock_us() < end) {
+		uint64_t features = VIA_BIT(VIRTIO_NET_F_MRG_RXBUF) |
+				    VIA_BIT(VIRTIO_NET_F_GUEST_CSUM) |
+				    VIA_BIT(VIRTIO_NET_F_GUEST_TSO4) |
+				    (nr_lives & 1 ? VIA_BIT(VIRTIO_F_RING_PACKED) : 0) |
+				    (nr_lives & 2 ? VIA_BIT(VIRTIO_F_IN_ORDER) : 0);
+		static uint8_t sink[70000];
+		pthread_t thread;
+
+		scribble.pair = pair_create(features, SIZE);
+		atomic_store(&scribble.stop, false);
+		assert_int_equal(pthread_create(&thread, NULL, scribble_run, NULL), 0);
+		for (int i = 0; i < 2000 && drv_is_fine(scribble.pair->life); i++) {
+			static struct frame f;
+			struct via_piece pieces[80];
+			struct via_view view;
+			uint32_t n;
+
+			make_frame(&f, (uint32_t)i);
+			view_frame(&view, pieces, &f);
+			transmit(scribble.pair, &view, false);
+			device_send(scribble.pair, &view);
+			if (device_receive(scribble.pair))
+				device_release(scribble.pair);
+			n = receive(scribble.pair, 64);
+			for (uint32_t k = 0; k < n; k++)
+				view_bytes(&scribble.pair->burst->view[k], sink);
+			drv_rx_release(&scribble.pair->life->rx[0], (uint32_t)i % 3);
+			nr_views += n;
+		}
+		atomic_store(&scribble.stop, true);
+		pthread_join(thread, NULL);
+		pair_free(scribble.pair);
+		nr_lives++;
+	}
+	print_message("# %u lives, %u frames\n", nr_lives, nr_views);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -665,6 +751,7 @@ int main(void)
 		cmocka_unit_test(a_frame_in_more_buffers_than_were_used_ends_the_life),
 		cmocka_unit_test(frames_that_are_none_are_dropped_and_their_buffers_offered_again),
 		cmocka_unit_test(many_nearly_empty_buffers_make_one_frame),
+		cmocka_unit_test(memory_that_changes_all_the_time_harms_nobody),
 	};
 
 	return cmocka_run_group_tests_name("driver_queue", tests, NULL, NULL);
