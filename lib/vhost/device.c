@@ -30,7 +30,8 @@ static void on_alarm(void *user, uint32_t events)
 		if (!q->ring || broken == VIA_BROKEN_NONE || broken == q->told)
 			continue;
 		q->told = broken;
-		lost = lost || broken == VIA_BROKEN_MEMORY_LOST;
+		/* Its zeros may have broken another rule before anybody noticed what they are. */
+		lost = lost || via_mem_is_lost(q->ring->ring.mem);
 		vu_log(dev, VIA_LOG_ERROR, "queue %u is broken: %s", i, via_broken_text(broken));
 	}
 	if (lost)

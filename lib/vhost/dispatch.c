@@ -223,8 +223,9 @@ static int check_index(const struct vu_handler *h, const struct via_device *dev,
 		index = msg->payload.u64 & VU_VRING_INDEX_MASK;
 	}
 	if (index >= nr_usable_queues(dev))
-		return via_fail(err, -ERANGE, "queue %llu does not exist, there are %u",
-				(unsigned long long)index, nr_usable_queues(dev));
+		return via_fail(
+			err, -ERANGE, "queue %llu does not exist: this device has %u queue pair%s",
+			(unsigned long long)index, vu_pairs(dev), vu_pairs(dev) == 1 ? "" : "s");
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <viaduct/log.h>
 
 #include "base/unix.h"
 
@@ -63,8 +64,16 @@ static void open_device(struct frontend *fe, const struct via_device_config *con
 		fail_msg("%s", err.text);
 }
 
+static void log_line(void *user, enum via_log_level level, const char *line)
+{
+	(void)user;
+	(void)level;
+	print_message("%s\n", line);
+}
+
 void fe_open(struct frontend *fe, const struct via_device_config *config)
 {
+	via_log_to(getenv("VIADUCT_TEST_LOG") ? log_line : NULL, NULL);
 	*fe = (struct frontend){ .fd = -1 };
 	snprintf(fe->dir, sizeof(fe->dir), "/tmp/viaduct-test-XXXXXX");
 	assert_non_null(mkdtemp(fe->dir));
@@ -87,7 +96,9 @@ static void close_device(struct frontend *fe)
 	fe->closed = false;
 	via_device_close(fe->dev, on_closed, fe);
 	fe->dev = NULL;
-	fe_turn(fe);
+	/* Where a test has had a worker, grace periods take a thread. */
+	for (int i = 0; i < 500 && !fe->closed; i++)
+		via_loop_turn(fe->loop, 10);
 	assert_true(fe->closed);
 }
 

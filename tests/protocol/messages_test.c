@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* lib/vhost/dispatch.c, negotiate.c: what each message must satisfy, and what is answered. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+
+#include "tests/protocol/frontend.h"
+#include "vhost/vhost.h"
+
+static int setup(void **state)
+{
+	static struct frontend fe;
+	const struct via_device_config config = { .queue_pairs = 2, .mtu = 1500 };
+
+	fe_open(&fe, &config);
+	*state = &fe;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	fe_close(*state);
+	return 0;
+}
+
+#define ALL_PROTOCOL UINT64_MAX
+
+/* Connects anew if the device has closed the connection. */
+static void reconnect(struct frontend *fe)
+{
+	struct vu_msg reply;
+
+	if (fe->fd >= 0 && fe_recv(fe, &reply) != FE_CLOSED)
+		return;
+	if (fe->fd >= 0)
+		fe_disconnect(fe);
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT, ALL_PROTOCOL);
+}
+
+/* Right sizes, in bytes; descriptors of right ones. Those with their own reply are marked. */
+static const struct {
+	uint32_t request;
+	uint32_t size;
+	uint32_t fds;
+	bool replies;
+} requests[] = {
+	{ VU_GET_FEATURES, 0, 0, true },
+	{ VU_SET_FEATURES, 8, 0, false },
+	{ VU_SET_OWNER, 0, 0, false },
+	{ VU_RESET_OWNER, 0, 0, false },
+	{ VU_SET_MEM_TABLE, 40, 1, false },
+	{ VU_SET_LOG_FD, 0, 1, false },
+	{ VU_SET_VRING_NUM, 8, 0, false },
+	{ VU_SET_VRING_ADDR, 40, 0, false },
+	{ VU_SET_VRING_BASE, 8, 0, false },
+	{ VU_GET_VRING_BASE, 8, 0, true },
+	{ VU_SET_VRING_KICK, 8, 1, false },
+	{ VU_SET_VRING_CALL, 8, 1, false },
+	{ VU_SET_VRING_ERR, 8, 1, false },
+	{ VU_GET_PROTOCOL_FEATURES, 0, 0, true },
+	{ VU_SET_PROTOCOL_FEATURES, 8, 0, false },
+	{ VU_GET_QUEUE_NUM, 0, 0, true },
+	{ VU_SET_VRING_ENABLE, 8, 0, false },
+	{ VU_SEND_RARP, 8, 0, false },
+	{ VU_NET_SET_MTU, 8, 0, false },
+	{ VU_SET_BACKEND_REQ_FD, 0, 1, false },
+	{ VU_GET_CONFIG, 12, 0, true },
+	{ VU_SET_CONFIG, 12, 0, false },
+	{ VU_RESET_DEVICE, 0, 0, false },
+	{ VU_GET_MAX_MEM_SLOTS, 0, 0, true },
+	{ VU_ADD_MEM_REG, 40, 1, false },
+	{ VU_REM_MEM_REG, 40, 0, false },
+	{ VU_SET_STATUS, 8, 0, false },
+	{ VU_GET_STATUS, 0, 0, true },
+};
+
+/* Sends; true if it was refused: by an acknowledgement that says so, or by closing the connection. */
+static bool is_refused(struct frontend *fe, uint32_t request, const void *payload, uint32_t size,
+		       const int *fds, uint32_t n)
+{
+	struct vu_msg reply;
+
+	fe_send(fe, request, VU_VERSION | VU_NEED_REPLY_MASK, payload, size, fds, n);
+	fe_turn(fe);
+	switch (fe_recv(fe, &reply)) {
+	case FE_CLOSED:
+		return true;
+	case 1:
+		assert_int_equal(reply.header.request, request);
+		if (request == VU_GET_CONFIG)
+			return reply.header.size == 0;
+		return reply.header.size == 8 && reply.payload.u64 == 1;
+	default:
+		fail_msg("request %u of %u bytes was not answered", request, size);
+		return false;
+	}
+}
+
+static void a_payload_of_a_wrong_size_is_refused(void **state) /* VU-06, HX-05 */
+{
+	static const uint8_t fills[] = { 0x00, 0xff, 0xa5 };
+	struct frontend *fe = *state;
+	const int fds = test_nr_fds();
+	uint8_t payload[512];
+
+	for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
+		for (uint32_t size = 0; size <= requests[i].size + 8; size++) {
+			if (size == requests[i].size)
+				continue;
+			for (size_t f = 0; f < sizeof(fills); f++) {
+				reconnect(fe);
+				memset(payload, fills[f], sizeof(payload));
+				assert_true(is_refused(fe, requests[i].request, payload, size,
+						       &fe->mem_fd, requests[i].fds));
+			}
+		}
+	}
+	fe_disconnect(fe);
+	assert_int_equal(test_nr_fds(), fds);
+}
+
+static void a_wrong_number_of_descriptors_is_refused(void **state) /* VU-04, HX-09 */
+{
+	static const uint32_t counts[] = { 0, 1, 2, 7, 8, 9, 16, 64, 253 };
+	struct frontend *fe = *state;
+	const int before = test_nr_fds();
+	uint8_t payload[64] = { 0 };
+	int fds[253];
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = fe->mem_fd;
+	for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
+		for (size_t c = 0; c < ARRAY_SIZE(counts); c++) {
+			if (counts[c] == requests[i].fds ||
+			    (requests[i].request == VU_REM_MEM_REG && counts[c] == 1))
+				continue;
+			reconnect(fe);
+			payload[0] = requests[i].request == VU_SET_MEM_TABLE;
+			assert_true(is_refused(fe, requests[i].request, payload, requests[i].size,
+					       fds, counts[c]));
+		}
+	}
+	fe_disconnect(fe);
+	assert_int_equal(test_nr_fds(), before);
+}
+
+static void unknown_and_unsupported_requests_are_refused(void **state) /* VU-07, HX-06 */
+{
+	static const uint32_t unknown[] = { 0,  4711, 6,  7,   22,   23,         26,        27, 28,
+					    29, 30,   31, 32,  33,   41,         42,        43, 44,
+					    45, 63,   99, 255, 9999, 0x80000000, 0xffffffff };
+	struct frontend *fe = *state;
+	const int before = test_nr_fds();
+	int fds[4] = { fe->mem_fd, fe->mem_fd, fe->mem_fd, fe->mem_fd };
+
+	for (size_t i = 0; i < ARRAY_SIZE(unknown); i++) {
+		for (uint32_t n = 0; n <= 4; n += 4) {
+			reconnect(fe);
+			assert_true(is_refused(fe, unknown[i], "01234567", 8, fds, n));
+			reconnect(fe);
+			/* Without NEED_REPLY there is nothing left but to close. */
+			fe_send(fe, unknown[i], VU_VERSION, "01234567", 8, fds, n);
+			fe_turn(fe);
+			assert_int_equal(fe_recv(fe, &(struct vu_msg){ 0 }), FE_CLOSED);
+		}
+	}
+	fe_disconnect(fe);
+	assert_int_equal(test_nr_fds(), before);
+}
+
+static void
+a_header_that_cannot_be_trusted_ends_the_connection(void **state) /* VU-05, HX-04, HX-07 */
+{
+	static const struct {
+		const char *what;
+		struct vu_header header;
+	} wrong[] = {
+		{ "version 0", { VU_GET_FEATURES, 0, 0 } },
+		{ "version 2", { VU_GET_FEATURES, 2, 0 } },
+		{ "version 3", { VU_GET_FEATURES, 3, 0 } },
+		{ "a reply", { VU_GET_FEATURES, VU_VERSION | VU_REPLY_MASK, 0 } },
+		{ "a reserved flag", { VU_GET_FEATURES, VU_VERSION | 0x10, 0 } },
+		{ "all reserved flags", { VU_GET_FEATURES, 0xfffffff1, 0 } },
+		{ "269 bytes", { VU_SET_CONFIG, VU_VERSION, 269 } },
+		{ "4096 bytes", { VU_SET_MEM_TABLE, VU_VERSION, 4096 } },
+		{ "64 KiB", { VU_SET_MEM_TABLE, VU_VERSION, 0x10000 } },
+		{ "2 GiB", { VU_SET_MEM_TABLE, VU_VERSION, 0x7fffffff } },
+		{ "4 GiB", { VU_SET_MEM_TABLE, VU_VERSION, 0xffffffff } },
+	};
+	struct frontend *fe = *state;
+	const int before = test_nr_fds();
+	uint8_t bytes[12 + 64] = { 0 };
+	int fds[8];
+
+	for (int i = 0; i < 8; i++)
+		fds[i] = fe->mem_fd;
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		print_message("%s\n", wrong[i].what);
+		fe_connect(fe);
+		memcpy(bytes, &wrong[i].header, sizeof(wrong[i].header));
+		fe_send_bytes(fe, bytes, sizeof(bytes), fds, 8);
+		fe_turn(fe);
+		assert_int_equal(fe_recv(fe, &(struct vu_msg){ 0 }), FE_CLOSED);
+		fe_disconnect(fe);
+	}
+	assert_int_equal(test_nr_fds(), before);
+}
+
+static void need_reply_means_nothing_before_it_is_negotiated(void **state) /* VU-12, HX-07 */
+{
+	struct frontend *fe = *state;
+	struct vu_msg reply;
+
+	fe_connect(fe);
+	fe_send(fe, VU_SET_OWNER, VU_VERSION | VU_NEED_REPLY_MASK, NULL, 0, NULL, 0);
+	fe_turn(fe);
+	assert_int_equal(fe_recv(fe, &reply), 0);
+	fe_send(fe, VU_SET_VRING_NUM, VU_VERSION | VU_NEED_REPLY_MASK, "\0\0\0\0\0\0\0\0", 8, NULL,
+		0);
+	fe_turn(fe);
+	assert_int_equal(fe_recv(fe, &reply), FE_CLOSED);
+}
+
+static void a_request_whose_feature_was_not_negotiated_is_refused(void **state) /* VU-12 */
+{
+	static const uint32_t gated[] = { VU_GET_QUEUE_NUM, VU_SET_BACKEND_REQ_FD, VU_RESET_DEVICE,
+					  VU_SET_STATUS,    VU_GET_STATUS,         VU_NET_SET_MTU,
+					  VU_SEND_RARP,     VU_GET_MAX_MEM_SLOTS,  VU_ADD_MEM_REG,
+					  VU_REM_MEM_REG,   VU_GET_CONFIG,         VU_SET_CONFIG,
+					  VU_VRING_KICK };
+	struct frontend *fe = *state;
+
+	for (size_t g = 0; g < ARRAY_SIZE(gated); g++) {
+		for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
+			const uint8_t payload[64] = { 0 };
+
+			if (requests[i].request != gated[g])
+				continue;
+			fe_connect(fe);
+			fe_negotiate(fe, FE_SPLIT, VIA_BIT(VU_PROTOCOL_REPLY_ACK));
+			assert_true(is_refused(fe, gated[g], payload, requests[i].size, &fe->mem_fd,
+					       requests[i].fds));
+			fe_disconnect(fe);
+		}
+	}
+}
+
+static void an_index_beyond_the_queues_is_refused_at_full_width(void **state) /* R4, HX-11 */
+{
+	static const uint32_t by_state[] = { VU_SET_VRING_NUM, VU_SET_VRING_BASE, VU_GET_VRING_BASE,
+					     VU_SET_VRING_ENABLE };
+	static const uint32_t by_word[] = { VU_SET_VRING_KICK, VU_SET_VRING_CALL,
+					    VU_SET_VRING_ERR };
+	static const uint32_t indexes[] = { 4,      5,       255,     256,       257,
+					    0x7fff, 0x10000, 0x10001, 0xffffffff };
+	struct frontend *fe = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(indexes); i++) {
+		const struct vu_vring_addr addr = { .index = indexes[i] };
+		const uint64_t word = indexes[i];
+		const struct vu_vring_state st = { indexes[i], 1 };
+
+		for (size_t r = 0; r < ARRAY_SIZE(by_state); r++) {
+			reconnect(fe);
+			assert_true(is_refused(fe, by_state[r], &st, sizeof(st), NULL, 0));
+		}
+		reconnect(fe);
+		assert_true(is_refused(fe, VU_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0));
+		if (word == 256 || word == 257)
+			continue; /* in that word bit 8 says that no descriptor comes along */
+		for (size_t r = 0; r < ARRAY_SIZE(by_word); r++) {
+			reconnect(fe);
+			assert_true(is_refused(fe, by_word[r], &word, sizeof(word),
+					       &fe->queue[0].kick, 1));
+		}
+	}
+}
+
+static void only_what_was_offered_can_be_acknowledged(void **state) /* R25, VU-10 */
+{
+	struct frontend *fe = *state;
+	uint64_t features, protocol;
+
+	reconnect(fe);
+	features = fe_get(fe, VU_GET_FEATURES);
+	protocol = fe_get(fe, VU_GET_PROTOCOL_FEATURES);
+	for (unsigned int bit = 0; bit < 64; bit++) {
+		assert_int_equal(fe_ack_u64(fe, VU_SET_FEATURES, FE_SPLIT | VIA_BIT(bit)),
+				 !via_has(features, bit));
+		assert_int_equal(
+			fe_ack_u64(fe, VU_SET_PROTOCOL_FEATURES, fe->protocol | VIA_BIT(bit)),
+			!via_has(protocol, bit));
+	}
+}
+
+static void features_taken_away_take_what_needs_them_along(void **state) /* VN-08 */
+{
+	struct frontend *fe = *state;
+	struct via_device_config config = { .features_off = VIA_BIT(VIRTIO_NET_F_CSUM) |
+							    VIA_BIT(VIRTIO_NET_F_GUEST_TSO4) |
+							    VIA_BIT(VIRTIO_F_RING_PACKED) };
+	uint64_t features;
+
+	fe_reopen_device(fe, &config);
+	fe_connect(fe);
+	features = fe_get(fe, VU_GET_FEATURES);
+	assert_false(via_has(features, VIRTIO_NET_F_CSUM));
+	assert_false(via_has(features, VIRTIO_NET_F_HOST_TSO4));
+	assert_false(via_has(features, VIRTIO_NET_F_HOST_USO));
+	assert_false(via_has(features, VIRTIO_NET_F_HOST_ECN));
+	assert_false(via_has(features, VIRTIO_NET_F_GUEST_TSO4));
+	assert_true(via_has(features, VIRTIO_NET_F_GUEST_TSO6));
+	assert_true(via_has(features, VIRTIO_NET_F_GUEST_ECN));
+	assert_false(via_has(features, VIRTIO_F_RING_PACKED));
+	assert_false(via_has(features, VIRTIO_NET_F_MQ));
+	assert_false(via_has(features, VIRTIO_NET_F_MTU));
+	assert_false(via_has(features, VIRTIO_NET_F_CTRL_VQ));
+
+	config = (struct via_device_config){ .control_queue = true,
+					     .queue_pairs = 2,
+					     .features_off = VIA_BIT(VIRTIO_NET_F_CTRL_VQ) };
+	fe_reopen_device(fe, &config);
+	fe_connect(fe);
+	features = fe_get(fe, VU_GET_FEATURES);
+	assert_false(via_has(features, VIRTIO_NET_F_MQ));
+	assert_false(via_has(features, VIRTIO_NET_F_CTRL_RX));
+	assert_false(via_has(features, VIRTIO_NET_F_GUEST_ANNOUNCE));
+}
+
+static void in_band_notification_without_its_channel_ends_the_connection(void **state) /* VU-11 */
+{
+	struct frontend *fe = *state;
+	const struct via_device_config config = { .inband = true };
+
+	fe_reopen_device(fe, &config);
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT, VIA_BIT(VU_PROTOCOL_REPLY_ACK));
+	assert_int_equal(fe_ack_u64(fe, VU_SET_PROTOCOL_FEATURES,
+				    VIA_BIT(VU_PROTOCOL_REPLY_ACK) |
+					    VIA_BIT(VU_PROTOCOL_INBAND_NOTIFICATIONS)),
+			 FE_CLOSED);
+}
+
+static void a_refused_message_changes_nothing(void **state) /* R12 */
+{
+	struct frontend *fe = *state;
+
+	fe_start(fe, FE_SPLIT, 2);
+	assert_int_equal(fe_ack_u64(fe, VU_SET_FEATURES, UINT64_MAX), 1);
+	assert_int_equal(fe_ack_u64(fe, VU_SET_PROTOCOL_FEATURES, UINT64_MAX), 1);
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_NUM, 0, 0), 1);
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_NUM, 0, 32769), 1);
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_ENABLE, 0, 2), 1);
+	assert_int_equal(fe_set_notifier(fe, VU_SET_VRING_KICK, 1, fe->mem_fd), 1);
+	fe_assert_traffic(fe, 0);
+}
+
+/* ---- types of descriptors ---- */
+
+static void only_an_eventfd_is_a_kick_and_a_call_may_be_a_socket_too(void **state) /* R3, HX-10 */
+{
+	struct frontend *fe = *state;
+	int pipe_fds[2], pair[2], dgram[2];
+
+	fe_start(fe, FE_SPLIT, 2);
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, dgram), 0);
+
+	const struct {
+		const char *what;
+		int fd;
+		bool is_call;
+	} kinds[] = {
+		{ "memfd", fe->mem_fd, false },
+		{ "file", open("/proc/self/status", O_RDONLY | O_CLOEXEC), false },
+		{ "path", open("/", O_PATH | O_CLOEXEC), false },
+		{ "pipe, to read", pipe_fds[0], false },
+		{ "pipe, to write", pipe_fds[1], false },
+		{ "epoll", epoll_create1(EPOLL_CLOEXEC), false },
+		{ "timerfd", timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), false },
+		{ "/dev/zero", open("/dev/zero", O_RDWR | O_CLOEXEC), false },
+		{ "/dev/full", open("/dev/full", O_RDWR | O_CLOEXEC), false },
+		{ "datagram socket", dgram[0], false },
+		{ "stream socket", pair[0], true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		print_message("%s\n", kinds[i].what);
+		assert_true(kinds[i].fd >= 0);
+		assert_int_equal(fe_set_notifier(fe, VU_SET_VRING_KICK, 1, kinds[i].fd), 1);
+		assert_int_equal(fe_set_notifier(fe, VU_SET_VRING_ERR, 1, kinds[i].fd), 1);
+		assert_int_equal(fe_set_notifier(fe, VU_SET_VRING_CALL, 1, kinds[i].fd),
+				 kinds[i].is_call ? 0 : 1);
+	}
+	fe_assert_traffic(fe, 0);
+	for (size_t i = 1; i < ARRAY_SIZE(kinds); i++)
+		close(kinds[i].fd);
+	close(pair[1]);
+	close(dgram[1]);
+}
+
+static void looking_at_an_eventfd_leaves_it_as_it_was(void **state)
+{
+	int fd = eventfd(5, EFD_CLOEXEC); /* blocking */
+	uint64_t count;
+
+	(void)state;
+	assert_true(vu_fd_is(fd, VU_FD_EVENT));
+	assert_false(vu_fd_is(fd, VU_FD_SOCKET));
+	assert_int_equal(read(fd, &count, sizeof(count)), sizeof(count));
+	assert_int_equal(count, 5);
+	assert_true(vu_fd_is(fd, VU_FD_EVENT)); /* empty: does not wait */
+	count = UINT64_MAX - 1;
+	assert_int_equal(write(fd, &count, sizeof(count)), sizeof(count));
+	assert_true(vu_fd_is(fd, VU_FD_EVENT)); /* full: does not wait */
+	close(fd);
+	assert_false(vu_fd_is(fd, VU_FD_EVENT));
+}
+
+/* ---- single messages ---- */
+
+static void replies_hold_nothing_but_what_was_asked_for(void **state) /* VU-09, R30 */
+{
+	struct frontend *fe = *state;
+	struct vu_config ask = { .offset = 0, .size = 28 };
+	struct vu_msg first, again;
+
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT, ALL_PROTOCOL);
+	memset(ask.data, 0xa5, sizeof(ask.data));
+	for (int i = 0; i < 100; i++) {
+		fe_send(fe, VU_GET_CONFIG, VU_VERSION, &ask, VU_CONFIG_HEAD + 28, NULL, 0);
+		fe_turn(fe);
+		assert_int_equal(fe_recv(fe, i ? &again : &first), 1);
+		if (i)
+			assert_memory_equal(&again, &first, sizeof(first));
+	}
+	assert_int_equal(first.header.size, VU_CONFIG_HEAD + 28);
+	assert_int_equal(first.payload.config.data[6], 1); /* link up */
+	assert_int_equal(first.payload.config.data[8], 2); /* pairs */
+	assert_int_equal(first.payload.config.data[10], 1500 & 0xff);
+	assert_int_equal(first.payload.config.data[12], 0);
+}
+
+static void the_configuration_is_read_only_within_its_bounds(void **state)
+{
+	struct frontend *fe = *state;
+	struct vu_config c = { .offset = 20, .size = 9 };
+	struct vu_msg reply;
+
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT, ALL_PROTOCOL);
+	fe_send(fe, VU_GET_CONFIG, VU_VERSION, &c, VU_CONFIG_HEAD + 9, NULL, 0);
+	fe_turn(fe);
+	assert_int_equal(fe_recv(fe, &reply), 1);
+	assert_int_equal(reply.header.size, 0); /* its error value; the connection stays */
+	c = (struct vu_config){ .offset = 0xffffffff, .size = 1 };
+	fe_send(fe, VU_GET_CONFIG, VU_VERSION, &c, VU_CONFIG_HEAD + 1, NULL, 0);
+	fe_turn(fe);
+	assert_int_equal(fe_recv(fe, &reply), 1);
+	assert_int_equal(reply.header.size, 0);
+
+	c = (struct vu_config){ .offset = 0, .size = 6, .data = { 2, 1, 2, 3, 4, 5 } };
+	assert_int_equal(fe_ack(fe, VU_SET_CONFIG, &c, VU_CONFIG_HEAD + 6, NULL, 0), 1);
+	c.flags = 1; /* a migration may */
+	assert_int_equal(fe_ack(fe, VU_SET_CONFIG, &c, VU_CONFIG_HEAD + 6, NULL, 0), 0);
+	fe_send(fe, VU_GET_CONFIG, VU_VERSION, &c, VU_CONFIG_HEAD + 6, NULL, 0);
+	fe_turn(fe);
+	assert_int_equal(fe_recv(fe, &reply), 1);
+	assert_memory_equal(reply.payload.config.data, c.data, 6);
+}
+
+static void an_announcement_is_passed_on_unless_its_address_is_none(void **state)
+{
+	static const uint8_t good[8] = { 2, 1, 2, 3, 4, 5 }, multicast[8] = { 3 }, zero[8];
+	struct frontend *fe = *state;
+
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT, ALL_PROTOCOL);
+	assert_int_equal(fe_ack(fe, VU_SEND_RARP, good, 8, NULL, 0), 0);
+	assert_int_equal(fe->announcements, 1);
+	assert_memory_equal(fe->announced, good, 6);
+	assert_int_equal(fe_ack(fe, VU_SEND_RARP, multicast, 8, NULL, 0), 0);
+	assert_int_equal(fe_ack(fe, VU_SEND_RARP, zero, 8, NULL, 0), 0);
+	assert_int_equal(fe->announcements, 1);
+}
+
+static void status_gates_the_rings_and_zero_resets(void **state) /* VU-20, VU-29 */
+{
+	struct frontend *fe = *state;
+
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT, FE_PROTOCOL | VIA_BIT(VU_PROTOCOL_STATUS));
+	assert_int_equal(fe_set_memory(fe), 0);
+	fe_setup_queue(fe, 0, 0, true);
+	fe_setup_queue(fe, 1, 0, true);
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_ENABLE, 0, 1), 0);
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_ENABLE, 1, 1), 0);
+	assert_false(via_device_pair_runs(fe->dev, 0));
+	assert_int_equal(fe_ack_u64(fe, VU_SET_STATUS, 0x0f), 0);
+	assert_int_equal(fe_get(fe, VU_GET_STATUS), 0x0f);
+	fe_assert_traffic(fe, 0);
+	assert_int_equal(fe_ack_u64(fe, VU_SET_STATUS, 0x100), 1);
+	assert_int_equal(fe_ack_u64(fe, VU_SET_STATUS, 0), 0);
+	assert_false(via_device_pair_runs(fe->dev, 0));
+	assert_int_equal(fe_get(fe, VU_GET_STATUS), 0);
+}
+
+static void numbers_of_the_device_are_told(void **state)
+{
+	struct frontend *fe = *state;
+
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT, ALL_PROTOCOL);
+	assert_int_equal(fe_get(fe, VU_GET_QUEUE_NUM), 2); /* pairs */
+	assert_int_equal(fe_get(fe, VU_GET_MAX_MEM_SLOTS), 509);
+	assert_int_equal(fe_ack_u64(fe, VU_NET_SET_MTU, 1500), 0);
+	assert_int_equal(fe_ack_u64(fe, VU_NET_SET_MTU, 67), 1);
+	assert_int_equal(fe_ack_u64(fe, VU_NET_SET_MTU, 65536), 1);
+}
+
+static void any_bytes_at_all_leave_the_device_serving(void **state)
+{
+	struct frontend *fe = *state;
+	const int before = test_nr_fds();
+	unsigned int seed = 4711;
+	uint8_t payload[268];
+
+	for (int round = 0; round < 3000; round++) {
+		uint32_t request = (uint32_t)rand_r(&seed) % 48;
+		uint32_t size = (uint32_t)rand_r(&seed) % 4 ? 8u * ((uint32_t)rand_r(&seed) % 6)
+							    : (uint32_t)rand_r(&seed) % 268;
+
+		reconnect(fe);
+		for (size_t i = 0; i < size; i++)
+			payload[i] = (uint8_t)(rand_r(&seed) % 3 ? 0 : rand_r(&seed));
+		fe_send(fe, request, VU_VERSION | (rand_r(&seed) % 4 ? VU_NEED_REPLY_MASK : 0),
+			payload, size, rand_r(&seed) % 2 ? &fe->mem_fd : &fe->queue[0].kick,
+			(uint32_t)rand_r(&seed) % 2);
+		fe_turn(fe);
+	}
+	fe_disconnect(fe);
+	assert_int_equal(test_nr_fds(), before);
+	fe_start(fe, FE_SPLIT, 4);
+	fe_assert_traffic(fe, 1);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(a_payload_of_a_wrong_size_is_refused),
+		CASE(a_wrong_number_of_descriptors_is_refused),
+		CASE(unknown_and_unsupported_requests_are_refused),
+		CASE(a_header_that_cannot_be_trusted_ends_the_connection),
+		CASE(need_reply_means_nothing_before_it_is_negotiated),
+		CASE(a_request_whose_feature_was_not_negotiated_is_refused),
+		CASE(an_index_beyond_the_queues_is_refused_at_full_width),
+		CASE(only_what_was_offered_can_be_acknowledged),
+		CASE(features_taken_away_take_what_needs_them_along),
+		CASE(in_band_notification_without_its_channel_ends_the_connection),
+		CASE(a_refused_message_changes_nothing),
+		CASE(only_an_eventfd_is_a_kick_and_a_call_may_be_a_socket_too),
+		cmocka_unit_test(looking_at_an_eventfd_leaves_it_as_it_was),
+		CASE(replies_hold_nothing_but_what_was_asked_for),
+		CASE(the_configuration_is_read_only_within_its_bounds),
+		CASE(an_announcement_is_passed_on_unless_its_address_is_none),
+		CASE(status_gates_the_rings_and_zero_resets),
+		CASE(numbers_of_the_device_are_told),
+		CASE(any_bytes_at_all_leave_the_device_serving),
+	};
+
+	return cmocka_run_group_tests_name("messages", tests, NULL, NULL);
+}
