@@ -54,6 +54,7 @@ struct sw_table {
 enum {
 	SW_NUDGE_AGE = 1,       /* there is something to age now */
 	SW_NUDGE_REBALANCE = 2, /* workers are busy: look whether queues should move */
+	SW_NUDGE_CLOSE = 4,     /* a port's last queue is gone, and with it its descriptors */
 };
 
 struct sw_core {

@@ -64,11 +64,19 @@ static via_cold void hold(struct sw_pass *p, const struct sw_member *to,
 	}
 }
 
+static via_always_inline void capture_egress(const struct sw_pass *p, const struct sw_member *to,
+					     struct via_view *const *views, uint32_t n)
+{
+	if (via_unlikely(p->capture))
+		sw_capture_views(p->capture, p->worker, to->index, views, n);
+}
+
 static void send_lossless(struct sw_pass *p, const struct sw_member *to,
 			  struct via_view *const *views, uint32_t n)
 {
 	const uint32_t sent = egress(to, views, n, true);
 
+	capture_egress(p, to, views, sent);
 	if (is_alive(p, to, sent > 0))
 		hold(p, to, views + sent, n - sent);
 	else
@@ -78,12 +86,12 @@ static void send_lossless(struct sw_pass *p, const struct sw_member *to,
 static void send(struct sw_pass *p, const struct sw_member *to, struct via_view *const *views,
 		 uint32_t n)
 {
-	if (via_unlikely(p->capture))
-		sw_capture_views(p->capture, p->worker, to->index, views, n);
-	if (via_unlikely(to->port->lossless))
+	if (via_unlikely(to->port->lossless)) {
 		send_lossless(p, to, views, n);
-	else
-		egress(to, views, n, false);
+		return;
+	}
+	capture_egress(p, to, views, n);
+	egress(to, views, n, false);
 }
 
 /* ---- collecting ---- */
@@ -239,7 +247,19 @@ static via_cold uint32_t give_back(struct sw_pass *p)
 	const uint64_t these = n < 64 ? (UINT64_C(1) << n) - 1 : ~UINT64_C(0);
 
 	p->source->done = (~p->held >> first & these) | rest;
+	p->source->captured += n;
 	return n;
+}
+
+/* Views that were given back before come first, and were captured before. */
+static via_cold void capture_ingress(struct sw_pass *p)
+{
+	const uint32_t seen = via_min_u(p->source->captured, p->n);
+
+	p->source->captured -= seen;
+	if (p->capture && seen < p->n)
+		sw_capture_views(p->capture, p->worker, p->source->index, p->view + seen,
+				 p->n - seen);
 }
 
 uint32_t sw_forward(struct sw_pass *p, struct sw_source *source, uint32_t n, uint64_t now_us)
@@ -262,8 +282,8 @@ uint32_t sw_forward(struct sw_pass *p, struct sw_source *source, uint32_t n, uin
 	p->flood_left = SW_FLOOD_BUDGET;
 	p->nr_outs = 0;
 
-	if (via_unlikely(p->capture))
-		sw_capture_views(p->capture, p->worker, source->index, p->view, n);
+	if (via_unlikely(p->capture || source->captured))
+		capture_ingress(p);
 	sw_input(p);
 	dispatch(p);
 	return via_unlikely(p->held) ? give_back(p) : 0;

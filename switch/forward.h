@@ -45,6 +45,7 @@ struct sw_source {
 	/* Lossless: of the views returned to the port, those that need not be sent again (bit i: the
 	 * i-th that comes next). Writer: the queue's worker. */
 	uint64_t done;
+	uint32_t captured; /* of them, from the first on: all that were returned */
 };
 
 struct sw_pass {

@@ -4,8 +4,8 @@
  *
  * A port lives in these steps. Adding: it is opened, published, and its queues are given to workers.
  * Deleting: a table without it is published and its queues are killed; after a grace period no worker
- * can be in it or learn for it, so its addresses are forgotten and it is closed; when that is done its
- * index is free again. All of it is asynchronous, and sw_port_del() cannot fail halfway: what needs
+ * can be in it or learn for it, so once its queues are gone as well (and our duplicates of its
+ * descriptors) its addresses are forgotten and it is closed; when that is done its index is free again. All of it is asynchronous, and sw_port_del() cannot fail halfway: what needs
  * memory comes first.
  *
  * Timers run only while there is something for them to do. A worker that makes something to do
@@ -34,6 +34,8 @@ struct place {
 	struct sw_member *member;
 	struct sw_queue **queue; /* port->nr_queues of them */
 	bool closing;
+	bool unused;                   /* closing: no worker can be in it */
+	_Atomic(uint32_t) queues_left; /* closing: that workers have not freed */
 	/* the caller's own callback */
 	void (*link_changed)(void *user, struct via_port *port);
 	void *link_user;
@@ -332,7 +334,7 @@ static int create_queues(struct place *p, struct via_error *err)
 		queue[q] = sw_queue_create(p->port, (uint16_t)p->index, q);
 		if (!queue[q]) {
 			while (q-- > 0)
-				sw_queue_kill(&p->sw->core, queue[q]);
+				sw_queue_kill(&p->sw->core, queue[q], NULL);
 			free(queue);
 			queue = NULL;
 		}
@@ -429,20 +431,30 @@ static void kill_queues(struct place *p)
 		if (q->home)
 			q->home->assigned--;
 		unlink_queue(core, q);
-		sw_queue_kill(core, q);
+		atomic_fetch_add(&p->queues_left, 1);
+		sw_queue_kill(core, q, &p->queues_left);
 		p->sw->nr_queues--;
 	}
 	free(p->queue);
 	p->queue = NULL;
 }
 
+static void close_if_unused(struct place *p)
+{
+	if (!p->closing || !p->unused || atomic_load(&p->queues_left) > 0)
+		return;
+	p->unused = false; /* once */
+	sw_fdb_forget(&p->sw->core.fdb, (int)p->index, SW_FDB_ALL);
+	p->port->ops->close(p->port, free_place, p);
+}
+
 /* No worker has the port in a table, or calls it for a queue. */
-static void close_port(void *user)
+static void on_unused(void *user)
 {
 	struct place *p = user;
 
-	sw_fdb_forget(&p->sw->core.fdb, (int)p->index, SW_FDB_ALL);
-	p->port->ops->close(p->port, free_place, p);
+	p->unused = true;
+	close_if_unused(p);
 }
 
 int sw_port_del(struct sw_switch *sw, uint32_t index, void (*done)(void *user), void *user,
@@ -462,7 +474,7 @@ int sw_port_del(struct sw_switch *sw, uint32_t index, void (*done)(void *user), 
 	p->done = done;
 	p->done_user = user;
 	kill_queues(p);
-	via_loop_after_grace(sw->loop, close_port, p);
+	via_loop_after_grace(sw->loop, on_unused, p);
 	return 0;
 }
 
@@ -562,6 +574,14 @@ void sw_fdb_walk(struct sw_switch *sw, void (*fn)(void *user, const struct sw_fd
 
 /* ---- what workers ask for ---- */
 
+static void close_unused(struct sw_switch *sw)
+{
+	for (uint32_t i = 0; i < sw->nr_places; i++) {
+		if (sw->place[i])
+			close_if_unused(sw->place[i]);
+	}
+}
+
 void sw_nudge(struct sw_core *core, uint32_t what)
 {
 	const uint64_t one = 1;
@@ -629,8 +649,8 @@ static void on_nudge(void *user, uint32_t events)
 	(void)events;
 	if (read(sw->core.nudge_fd, &n, sizeof(n)) < 0)
 		return;
-	what = atomic_load(&sw->core.nudged) & ~sw->doing;
-	sw->doing |= what;
+	what = atomic_fetch_and(&sw->core.nudged, ~(uint32_t)SW_NUDGE_CLOSE) & ~sw->doing;
+	sw->doing |= what & ~(uint32_t)SW_NUDGE_CLOSE;
 	if (what & SW_NUDGE_AGE)
 		start_ageing(sw);
 	if (what & SW_NUDGE_REBALANCE) {
@@ -638,6 +658,8 @@ static void on_nudge(void *user, uint32_t events)
 		sw->measured_us = via_clock_us();
 		via_timer_start(sw->rebalancing, REBALANCE_MS);
 	}
+	if (what & SW_NUDGE_CLOSE)
+		close_unused(sw);
 }
 
 /* ---- counters ---- */

@@ -32,7 +32,8 @@
  * waits for a grace period. A worker looks at the mark each time before it calls the port, so after
  * its next quiescent point it calls it no more: after the grace period nobody is in the port, and
  * control may close it. The queue itself outlives that: the worker frees it when it reads the mail,
- * after it has taken it out of its sets. Control does not touch a queue that it has killed.
+ * after it has taken it out of its sets, and its duplicate of the port's descriptor is closed with it.
+ * Control does not touch a queue that it has killed, and closes the port once both have happened.
  *
  * Epoll. What is watched is a duplicate of the port's descriptor, which only the worker closes, after
  * EPOLL_CTL_DEL: had we watched the port's own, then closing it while the peer still holds its
@@ -263,11 +264,16 @@ static void detach(struct sw_worker *w, struct sw_queue *q)
 	add_nr_queues(w, UINT32_MAX); /* one less */
 }
 
-static void free_queue(struct sw_queue *q)
+static void free_queue(struct sw_core *core, struct sw_queue *q)
 {
+	_Atomic(uint32_t) *left = q->left;
+
 	close_fd(&q->fd);
 	close_fd(&q->new_fd);
 	free(q);
+	/* Control may free '*left' as soon as it is 0. */
+	if (left && atomic_fetch_sub(left, 1) == 1)
+		sw_nudge(core, SW_NUDGE_CLOSE);
 }
 
 /* Puts the queue into the mailbox of the worker that has it. mail_lock is held. */
@@ -309,7 +315,7 @@ static void change_fd(struct sw_worker *w, struct sw_queue *q, int fd, bool rest
 	q->fd = fd;
 	q->retry_us = 0;
 	if (restarted)
-		q->source.done = 0;
+		q->source.done = q->source.captured = 0;
 	watch(w, q);
 	if (q->fd == VIA_FD_NONE)
 		poll_end(w, q);
@@ -322,7 +328,7 @@ static void announce(struct sw_worker *w, struct sw_queue *q, const uint8_t mac[
 {
 	static const uint8_t rarp[] = { 0x80, 0x35, 0, 1, 0x08, 0, 6, 4, 0, 3 };
 	struct via_view *view = &w->pass->burst->view[0];
-	const uint64_t done = q->source.done;
+	const struct sw_source kept = q->source; /* about the queue's own packets */
 	uint8_t *frame = view->snapshot;
 
 	if (is_dead(q))
@@ -335,9 +341,9 @@ static void announce(struct sw_worker *w, struct sw_queue *q, const uint8_t mac[
 	memcpy(frame + 12, rarp, sizeof(rarp));
 	memcpy(frame + 22, mac, 6);
 	memcpy(frame + 32, mac, 6);
-	q->source.done = 0; /* is about the queue's own packets */
+	q->source.done = q->source.captured = 0;
 	sw_forward(w->pass, &q->source, 1, w->now_us);
-	q->source.done = done;
+	q->source = kept;
 }
 
 /* Reads one letter. mail_lock is held on entry and return, not in between. */
@@ -361,7 +367,7 @@ static void read_letter(struct sw_worker *w, struct sw_queue *q)
 
 	if (dead) {
 		detach(w, q);
-		free_queue(q);
+		free_queue(w->core, q);
 	} else {
 		attach(w, q);
 		if (look)
@@ -630,7 +636,7 @@ static void release(struct sw_worker *w)
 		struct sw_queue *q = w->mail;
 
 		w->mail = q->next_mail;
-		free_queue(q);
+		free_queue(w->core, q);
 	}
 	sw_pass_free(w->pass);
 	if (w->polled)
@@ -728,14 +734,15 @@ void sw_queue_announce(struct sw_core *core, struct sw_queue *q, const uint8_t m
 	pthread_mutex_unlock(&core->mail_lock);
 }
 
-void sw_queue_kill(struct sw_core *core, struct sw_queue *q)
+void sw_queue_kill(struct sw_core *core, struct sw_queue *q, _Atomic(uint32_t) *left)
 {
 	pthread_mutex_lock(&core->mail_lock);
+	q->left = left;
 	atomic_store_explicit(&q->dead, true, memory_order_relaxed);
 	if (q->at)
 		post(q);
 	else
-		free_queue(q);
+		free_queue(core, q);
 	pthread_mutex_unlock(&core->mail_lock);
 }
 

@@ -42,8 +42,9 @@ struct sw_queue {
 	bool announce;  /* send a RARP from 'mac' */
 	int new_fd;     /* VIA_FD_… or a duplicate, owned */
 	uint8_t mac[6];
-	struct sw_worker *at;   /* that has it, or gets it by its mailbox */
-	struct sw_worker *home; /* that should have it */
+	_Atomic(uint32_t) *left; /* dead: of its port's queues, that are not freed */
+	struct sw_worker *at;    /* that has it, or gets it by its mailbox */
+	struct sw_worker *home;  /* that should have it */
 
 	/* control */
 	struct sw_queue *next;   /* of all that the switch has */
@@ -115,8 +116,9 @@ void sw_queue_give(struct sw_core *core, struct sw_queue *queue, struct sw_worke
 void sw_queue_look(struct sw_core *core, struct sw_queue *queue);
 /* Sends an announcement of 'mac' as if it had come in by the queue. */
 void sw_queue_announce(struct sw_core *core, struct sw_queue *queue, const uint8_t mac[6]);
-/* Takes the queue away for good; it frees itself. After a grace period no worker is in its port. */
-void sw_queue_kill(struct sw_core *core, struct sw_queue *queue);
+/* Takes the queue away for good; it frees itself, takes one off '*left', and nudges control when that
+ * was the last (SW_NUDGE_CLOSE). After a grace period no worker is in its port. */
+void sw_queue_kill(struct sw_core *core, struct sw_queue *queue, _Atomic(uint32_t) *left);
 /* Has all workers notice another poll_us. */
 void sw_workers_look(struct sw_core *core);
 

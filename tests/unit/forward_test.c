@@ -7,10 +7,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
 #include "fake_port.h"
+#include "switch/capture.h"
 #include "switch/forward.h"
 
 #define PORTS 6
@@ -465,6 +467,123 @@ static void floods_have_a_budget_but_one_frame_always_goes(void **state)
 	}
 }
 
+/* ---- against a model ---- */
+
+/* Which VLAN the frame is in when it comes in by the port: -1 if it may not. */
+static int model_vlan(uint32_t i, const struct frame *f)
+{
+	const struct sw_member *m = &member[i];
+	int vlan = f->tagged && (f->tci & 0xfff) ? f->tci & 0xfff : m->vlan;
+
+	if (m->kind == SW_UNAWARE)
+		return 0;
+	if (m->kind == SW_ACCESS)
+		return vlan == m->vlan ? vlan : -1;
+	if (vlan != 0 && vlan == m->vlan)
+		return vlan;
+	return vlan < 4095 && trunk[i].members[vlan / 64] >> vlan % 64 & 1 ? vlan : -1;
+}
+
+/* The frame as the port should get it. */
+static struct frame model_form(uint32_t i, const struct frame *f, int vlan)
+{
+	const bool tagged = member[i].kind == SW_TRUNK && vlan != member[i].vlan;
+	const uint32_t len = f->len - (f->tagged ? 4 : 0);
+
+	if (member[i].kind == SW_UNAWARE)
+		return *f;
+	return (struct frame){ .from = f->from,
+			       .to = f->to,
+			       .tagged = tagged,
+			       .tci = (uint16_t)((f->tagged ? f->tci & 0xf000 : 0) | vlan),
+			       .len = len + (tagged ? 4 : 0) };
+}
+
+/* One VLAN's stations: where the model has seen each; -1: nowhere. */
+static int seen_at[10][20];
+
+/* Says what 'f' from port i must do; all of the burst's sources are known by then. */
+static void expect_model(uint32_t i, const struct frame *f, struct frame *expected, uint32_t *n)
+{
+	const int vlan = model_vlan(i, f);
+	int to;
+
+	if (vlan < 0)
+		return;
+	to = f->to ? seen_at[vlan][f->to] : -1;
+	for (uint32_t k = 0; k < PORTS; k++) {
+		const bool member_too = member[k].kind == SW_UNAWARE
+						? vlan == 0
+						: vlan != 0 && (vlan == member[k].vlan ||
+								(member[k].kind == SW_TRUNK &&
+								 trunk[k].members[0] >> vlan & 1));
+
+		if (k == i || (to >= 0 && k != (uint32_t)to) || !member_too ||
+		    (member[i].isolated && member[k].isolated))
+			continue;
+		expected[k * VIA_BURST + n[k]++] = model_form(k, f, vlan);
+	}
+}
+
+static void random_bursts_go_where_a_plain_model_says(void **state)
+{
+	static struct frame expected[PORTS * VIA_BURST];
+	unsigned int seed = 1;
+
+	(void)state;
+	for (int round = 0; round < 3000; round++) {
+		struct frame burst[VIA_BURST];
+		uint32_t n[PORTS] = { 0 };
+		const uint32_t from = (uint32_t)rand_r(&seed) % PORTS;
+		const int size = 1 + rand_r(&seed) % VIA_BURST;
+
+		if (round % 100 == 0) {
+			memset(seen_at, -1, sizeof(seen_at));
+			sw_fdb_forget(&core->fdb, -1, SW_FDB_ALL);
+			for (uint32_t i = 0; i < PORTS; i++) {
+				member[i].kind = (enum sw_kind)(rand_r(&seed) % 3);
+				member[i].vlan = 0;
+				member[i].isolated = rand_r(&seed) % 4 == 0;
+				if (member[i].kind == SW_ACCESS)
+					make_access(i, (uint16_t)(1 + rand_r(&seed) % 3));
+				if (member[i].kind == SW_TRUNK)
+					make_trunk(i, (uint16_t)(rand_r(&seed) % 4), 1,
+						   (uint16_t)(1 + rand_r(&seed) % 4));
+			}
+			publish();
+		}
+		for (int k = 0; k < size; k++) {
+			const struct frame f = {
+				.from = (uint8_t)(1 + rand_r(&seed) % 4 + 4 * (rand_r(&seed) % 3)),
+				.to = (uint8_t)(rand_r(&seed) % 13),
+				.tagged = rand_r(&seed) % 2,
+				.tci = (uint16_t)((rand_r(&seed) & 0xe000) | rand_r(&seed) % 6),
+				.len = 60 + (uint32_t)rand_r(&seed) % 100,
+			};
+
+			queue_up(from, &f, 0);
+			burst[k] = f;
+			if (model_vlan(from, &f) >= 0)
+				seen_at[model_vlan(from, &f)][f.from] = (int)from;
+		}
+		for (int k = 0; k < size; k++)
+			expect_model(from, &burst[k], expected, n);
+		assert_int_equal(turn(from), 0);
+		for (uint32_t i = 0; i < PORTS; i++) {
+			assert_int_equal(fake_nr_out(port[i]), n[i]);
+			for (uint32_t k = 0; k < n[i]; k++) {
+				struct fake_frame got;
+				uint8_t bytes[FAKE_SIZE];
+				const struct frame *f = &expected[i * VIA_BURST + k];
+
+				assert_true(fake_take(port[i], &got));
+				assert_int_equal(got.len, build(bytes, f));
+				assert_memory_equal(got.bytes, bytes, got.len);
+			}
+		}
+	}
+}
+
 /* ---- lossless ---- */
 
 /* Takes what came to the port and expects these numbers. */
@@ -553,6 +672,35 @@ static void a_lossless_port_that_stays_full_for_100_ms_is_lossy_until_it_drains(
 	assert_int_equal(turn(0), 1);
 }
 
+static void a_capture_sees_what_comes_again_once(void **state)
+{
+	int fd = memfd_create("capture", 0);
+	struct sw_capture *capture;
+	struct via_loop *loop;
+	uint64_t frames, lost;
+
+	(void)state;
+	introduce_all();
+	assert_int_equal(via_loop_create(&loop, NULL), 0);
+	assert_int_equal(sw_capture_create(&capture, loop, 1, -1, fd, 64, NULL), 0);
+	atomic_store(&core->capture, capture);
+	port[1]->port.lossless = true;
+	port[1]->room = 3;
+	for (uint32_t n = 0; n < 10; n++)
+		queue_up(0, &(struct frame){ .from = 10, .to = n % 2 ? 11 : 12 }, n);
+	assert_true(turn(0) > 0);
+	assert_true(turn(0) > 0);
+	port[1]->room = UINT32_MAX;
+	assert_int_equal(turn(0), 0);
+	assert_int_equal(source[0].captured, 0);
+	sw_capture_end(capture, &frames, &lost);
+	sw_capture_free(capture);
+	via_loop_free(loop);
+	assert_int_equal(frames, 10 + 10);
+	assert_int_equal(lost, 0);
+	close(fd);
+}
+
 static void learning_is_refreshed_once_a_second(void **state)
 {
 	struct sw_fdb_bucket *b;
@@ -589,9 +737,11 @@ int main(void)
 		TEST(access_ports_take_their_own_tag_and_priority_tags),
 		TEST(offsets_move_with_the_tag),
 		TEST(floods_have_a_budget_but_one_frame_always_goes),
+		TEST(random_bursts_go_where_a_plain_model_says),
 		TEST(what_a_full_lossless_port_does_not_take_comes_again),
 		TEST(others_get_their_frames_once_while_one_is_full),
 		TEST(a_lossless_port_that_stays_full_for_100_ms_is_lossy_until_it_drains),
+		TEST(a_capture_sees_what_comes_again_once),
 		TEST(learning_is_refreshed_once_a_second),
 	};
 
