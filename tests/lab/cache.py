@@ -150,7 +150,8 @@ def uml():
             for part in ("doc", "man"):
                 shutil.rmtree("%s/usr/share/%s" % (new, part), ignore_errors=True)
     kernel = os.path.join(folder(), "uml/usr/bin/linux.uml")
-    return kernel, module_order(os.path.join(folder(), "uml/usr/lib/uml/modules"), ["virtio_net"])
+    return kernel, module_order(os.path.join(folder(), "uml/usr/lib/uml/modules"),
+                                ["virtio_net", "ipv6"])
 
 
 def module_order(lib, names):

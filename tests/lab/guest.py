@@ -33,7 +33,7 @@ from .cpio import Archive
 
 Result = collections.namedtuple("Result", "code out err")
 GUESTFS = os.path.join(cache.HERE, "guestfs")
-BOOT_SECONDS = 120
+BOOT_SECONDS, START_SECONDS = 120, 30
 _counter = itertools.count(1)
 
 
@@ -99,7 +99,7 @@ class Guest:
         self.folder = tempfile.mkdtemp(prefix="viaduct-guest-")
         self.process = None
         self._ready = False
-        self._answers = {}
+        self._started, self._answers = set(), {}
         self._ids = itertools.count(1)
         self._agent, self._agent_end = self._line()
         try:
@@ -180,12 +180,24 @@ class Guest:
         return self.spawn(script).wait(timeout, check)
 
     def spawn(self, script):
-        """Starts a shell script in the guest; a Job to wait for."""
+        """Starts a shell script in the guest and returns when it runs; a Job to wait for."""
         self.wait_ready()
         ident = str(next(self._ids))
         with self._explained():
             self._agent.send("%s %s" % (ident, base64.b64encode(script.encode()).decode()))
+            deadline = time.monotonic() + START_SECONDS
+            while ident not in self._started:
+                self._nudge(deadline)
         return Job(self, ident, script)
+
+    def _nudge(self, deadline):
+        """Waits for a line; user-mode Linux overlooks input now and then until there is more."""
+        try:
+            self._pump(min(deadline, time.monotonic() + 0.5))
+        except GuestTimeout:
+            if time.monotonic() > deadline:
+                raise
+            self._agent.send("")
 
     def log(self):
         """The guest's console, and what its emulator said."""
@@ -200,6 +212,9 @@ class Guest:
         line = self._agent.line(deadline)
         if line == "ready":
             self._ready = True
+            return
+        if line.startswith("started "):
+            self._started.add(line.split()[1])
             return
         ident, code, rest = line.split(" ", 2)
         out, err = (base64.b64decode(part).decode(errors="replace") for part in rest.split("|"))
