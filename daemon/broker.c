@@ -133,6 +133,15 @@ static int do_state_file(struct broker *broker, struct broker_request *request,
 	return broker_state_file(&broker->files, request->text, request->size, &reply->err);
 }
 
+static int do_forget_state(struct broker *broker, struct broker_request *request,
+			   struct broker_reply *reply, bool *keep_fd)
+{
+	(void)reply;
+	(void)keep_fd;
+	broker_forget_state(&broker->files, request->text);
+	return 0;
+}
+
 static int do_read_config(struct broker *broker, struct broker_request *request,
 			  struct broker_reply *reply, bool *keep_fd)
 {
@@ -162,6 +171,7 @@ static const struct {
 	[BROKER_TAP] = { do_tap, true },
 	[BROKER_TAP_SETUP] = { do_tap_setup, false },
 	[BROKER_STATE_FILE] = { do_state_file, true },
+	[BROKER_FORGET_STATE] = { do_forget_state, false },
 	[BROKER_READ_CONFIG] = { do_read_config, true },
 	[BROKER_READY] = { do_ready, false },
 };

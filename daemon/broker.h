@@ -26,6 +26,7 @@ enum broker_kind {
 	BROKER_TAP,             /* text: interface name; number: queues → descriptor; name */
 	BROKER_TAP_SETUP,       /* text: interface name; number: MTU */
 	BROKER_STATE_FILE,      /* text: name; size → descriptor */
+	BROKER_FORGET_STATE,    /* text: name */
 	BROKER_READ_CONFIG,     /* → descriptor of the --config file, for reading */
 	BROKER_READY,           /* the data process serves; text: a summary for the log */
 	BROKER_NR_KINDS,
@@ -84,9 +85,11 @@ int broker_listen(struct broker_files *files, const char *path, uint32_t uid, ui
 		  uint32_t mode, struct via_error *err);
 void broker_unlink(struct broker_files *files, const char *path);
 void broker_unlink_all(struct broker_files *files);
-/* A descriptor (owned by the caller) of NAME.state in the run directory. */
+/* A descriptor (owned by the caller) of NAME.state in the run directory; a file of another size is
+ * emptied. */
 int broker_state_file(const struct broker_files *files, const char *name, uint64_t size,
 		      struct via_error *err);
+void broker_forget_state(const struct broker_files *files, const char *name);
 int broker_config_file(const struct broker_files *files, struct via_error *err);
 /* A listening TCP socket for "address:port". Owned by the caller. */
 int broker_listen_tcp(const char *address, struct via_error *err);
@@ -100,6 +103,8 @@ struct broker_client {
 void broker_client_init(struct broker_client *client, int sock);
 /* Reads the --config file anew. Returns its text (to free()) or NULL with the reason in 'err'. */
 char *broker_read_config(struct broker_client *client, size_t *size, struct via_error *err);
+/* Removes the state file of a port that is gone for good. */
+void broker_forget(struct broker_client *client, const char *name);
 void broker_say_ready(struct broker_client *client, const char *summary);
 
 #endif

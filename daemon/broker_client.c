@@ -132,6 +132,16 @@ void broker_client_init(struct broker_client *client, int sock)
 	};
 }
 
+void broker_forget(struct broker_client *client, const char *name)
+{
+	struct broker_request request = { .kind = BROKER_FORGET_STATE };
+	struct broker_reply reply;
+	int fd;
+
+	if (set_text(&request, name, NULL) == 0)
+		ask(client, &request, &reply, &fd, NULL);
+}
+
 void broker_say_ready(struct broker_client *client, const char *summary)
 {
 	struct broker_request request = { .kind = BROKER_READY };

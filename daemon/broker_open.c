@@ -162,29 +162,57 @@ static bool is_state_name(const char *name)
 		       len;
 }
 
+static int state_path(const struct broker_files *files, const char *name, char path[512],
+		      struct via_error *err)
+{
+	if (!is_state_name(name))
+		return via_fail(err, -EINVAL, "no state file can be called '%.64s'", name);
+	snprintf(path, 512, "%s/%s.state", files->run_dir, name);
+	return 0;
+}
+
+/* What another shape of the same port left behind is of no use: it begins anew, with zeros. */
+static int set_size(int fd, uint64_t size)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -1;
+	if (st.st_size != (off_t)size && ftruncate(fd, 0) < 0)
+		return -1;
+	return ftruncate(fd, (off_t)size);
+}
+
 int broker_state_file(const struct broker_files *files, const char *name, uint64_t size,
 		      struct via_error *err)
 {
 	char path[512];
-	int fd, ret;
+	int fd, ret = state_path(files, name, path, err);
 
-	if (!is_state_name(name) || size == 0 || size > STATE_FILE_MAX)
-		return via_fail(err, -EINVAL,
-				"no state file can be called '%.64s' and have %llu bytes", name,
-				(unsigned long long)size);
-	ret = make_directory(files->run_dir, "run_dir", err);
+	if (ret == 0 && (size == 0 || size > STATE_FILE_MAX))
+		ret = via_fail(err, -EINVAL, "a state file cannot have %llu bytes",
+			       (unsigned long long)size);
+	if (ret == 0)
+		ret = make_directory(files->run_dir, "run_dir", err);
 	if (ret < 0)
 		return ret;
-	snprintf(path, sizeof(path), "%s/%s.state", files->run_dir, name);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return via_fail(err, -errno, "cannot open '%s': %s", path, strerror(errno));
-	if (ftruncate(fd, (off_t)size) < 0) {
+	if (set_size(fd, size) < 0) {
 		ret = via_fail(err, -errno, "cannot size '%s': %s", path, strerror(errno));
 		close(fd);
 		return ret;
 	}
 	return fd;
+}
+
+void broker_forget_state(const struct broker_files *files, const char *name)
+{
+	char path[512];
+
+	if (state_path(files, name, path, NULL) == 0)
+		unlink(path);
 }
 
 int broker_config_file(const struct broker_files *files, struct via_error *err)

@@ -200,11 +200,22 @@ static void drop_statics_without_port(struct cfg *cfg)
 	cfg->nr_statics = kept;
 }
 
+/* Ports that are gone for good leave nothing: another one of that name begins anew. */
+static void forget_removed(struct change *change)
+{
+	const struct node *removed = node_get(change->report, "removed");
+
+	for (const struct node *name = removed ? removed->first : NULL; name; name = name->next)
+		if (change->d->broker)
+			broker_forget(change->d->broker, name->text);
+}
+
 static void finish(struct change *change)
 {
 	struct daemon *d = change->d;
 	struct via_error err;
 
+	forget_removed(change);
 	for (uint32_t i = 0; i < change->nr_planned; i++)
 		open_planned(change, &change->planned[i]);
 	drop_statics_without_port(d->cfg);

@@ -138,8 +138,11 @@ static void write_switch(FILE *out, const json_t *status, const json_t *counters
 	     "Counters of the switch as a whole, by name.");
 	/* The cast is for jansson's iterator, which does not write. */
 	json_object_foreach((json_t *)(uintptr_t)counters, name, value)
-		fprintf(out, "viaduct_switch_events_total{event=\"%s\"} %lld\n", name,
-			(long long)json_integer_value(value));
+	{
+		if (strcmp(name, "fdb_entries") != 0) /* a gauge, below */
+			fprintf(out, "viaduct_switch_events_total{event=\"%s\"} %lld\n", name,
+				(long long)json_integer_value(value));
+	}
 	head(out, "viaduct_fdb_entries", "gauge", "MAC addresses that the switch knows.");
 	fprintf(out, "viaduct_fdb_entries %lld\n", number(status, "fdb_entries"));
 	head(out, "viaduct_uptime_seconds", "gauge", "Time since the data process started.");
