@@ -10,7 +10,8 @@
  *   chain.h         from descriptors to checked host segments (indirect tables, regions, bounds)
  *   notify.h        when the other side wants to be told
  *   position.h      positions that survive the process
- *   vq.c            start, stop, break; cold paths
+ *   split.c, packed.c  what is not the usual chain or batch
+ *   vq.c            start, stop, break; telling the driver
  *
  * May use base and mem. The format's functions are static inline with the format as a constant, so
  * that packet code above is compiled once for each (style: one algorithm, several formats).
