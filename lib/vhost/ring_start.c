@@ -340,7 +340,8 @@ void vu_queues_stopped(struct via_device *dev)
 		q->stopped = false;
 		q->avail = q->vq.avail;
 		q->used = q->vq.used;
-		q->base = base_of(q->format, q->avail, q->used);
+		if (!q->clean || !q->has_base) /* the message that stopped it may have been BASE */
+			q->base = base_of(q->format, q->avail, q->used);
 		q->has_pos = !q->clean;
 		if (q->clean && dev->positions)
 			via_position_end(via_position_at(dev->positions, i), &q->vq);
