@@ -11,7 +11,7 @@
  * Timers run only while there is something for them to do. A worker that makes something to do
  * (a first learned address, some load) nudges control by an eventfd, once.
  */
-#include "switch/core.h"
+#include "switch/table.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -43,18 +43,12 @@ struct place {
 	void *done_user;
 };
 
-/* A table with its lists, and a member that went out of use with it. */
-struct published {
-	struct sw_table table;
-	const struct sw_member **lists; /* what table.port and table.flood point into */
-	struct sw_member *retired;
-};
-
 struct sw_switch {
 	struct sw_core core;
 	struct via_loop *loop;
-	struct published *published;
+	struct sw_published *published;
 	struct place *place[SW_MAX_PORTS];
+	const struct sw_member *member[SW_MAX_PORTS]; /* of places that are in the table */
 	uint32_t nr_places; /* one more than the highest index ever used */
 	uint32_t nr_queues;
 	struct sw_capture *capture; /* what core.capture is */
@@ -71,118 +65,21 @@ struct sw_core *sw_core_of(struct sw_switch *sw)
 
 /* ---- the table ---- */
 
-static const struct sw_member *member_at(const struct sw_switch *sw, uint32_t i)
-{
-	const struct place *p = sw->place[i];
-
-	return p && !p->closing ? p->member : NULL;
-}
-
-/* Calls for each VLAN that the member is in. */
-static void each_vlan(const struct sw_member *m,
-		      void (*fn)(struct published *to, const struct sw_member *m, uint32_t vlan),
-		      struct published *to)
-{
-	if (m->kind != SW_TRUNK) {
-		fn(to, m, m->vlan);
-		return;
-	}
-	if (m->vlan)
-		fn(to, m, m->vlan);
-	for (uint32_t i = 0; i < ARRAY_SIZE(m->trunk->members); i++) {
-		for (uint64_t bits = m->trunk->members[i]; bits; bits &= bits - 1) {
-			const uint32_t vlan = i * 64 + (uint32_t)__builtin_ctzll(bits);
-
-			if (vlan != m->vlan)
-				fn(to, m, vlan);
-		}
-	}
-}
-
-static void count_in(struct published *to, const struct sw_member *m, uint32_t vlan)
-{
-	(void)m;
-	to->table.flood[vlan].n++;
-}
-
-static void list_in(struct published *to, const struct sw_member *m, uint32_t vlan)
-{
-	struct sw_flood *flood = &to->table.flood[vlan];
-	/* The lists are ours until they are published. */
-	const struct sw_member **list = &to->lists[flood->member - to->lists];
-
-	list[flood->n++] = m;
-}
-
-static void free_published(void *user)
-{
-	struct published *p = user;
-
-	if (!p)
-		return;
-	free(p->retired);
-	free(p->lists);
-	free(p);
-}
-
-/* Lays the lists out: all ports first, then the members of each VLAN. */
-static int place_lists(struct sw_switch *sw, struct published *to)
-{
-	uint64_t n = sw->nr_places;
-
-	for (uint32_t v = 0; v < SW_NR_VLANS; v++)
-		n += to->table.flood[v].n;
-	to->lists = calloc(n + 1, sizeof(*to->lists));
-	if (!to->lists)
-		return -ENOMEM;
-	n = sw->nr_places;
-	for (uint32_t v = 0; v < SW_NR_VLANS; v++) {
-		to->table.flood[v].member = to->lists + n;
-		n += to->table.flood[v].n;
-		to->table.flood[v].n = 0;
-	}
-	to->table.port = to->lists;
-	to->table.nr_ports = sw->nr_places;
-	return 0;
-}
-
-static struct published *build(struct sw_switch *sw)
-{
-	struct published *to = calloc(1, sizeof(*to));
-
-	if (!to)
-		return NULL;
-	for (uint32_t i = 0; i < sw->nr_places; i++) {
-		if (member_at(sw, i))
-			each_vlan(member_at(sw, i), count_in, to);
-	}
-	if (place_lists(sw, to) < 0) {
-		free_published(to);
-		return NULL;
-	}
-	for (uint32_t i = 0; i < sw->nr_places; i++) {
-		to->lists[i] = member_at(sw, i);
-		if (to->lists[i])
-			each_vlan(to->lists[i], list_in, to);
-	}
-	return to;
-}
-
 /* Swaps the table; the old one goes when no worker can have it. */
-static void publish(struct sw_switch *sw, struct published *to)
+static void publish(struct sw_switch *sw, struct sw_published *to)
 {
-	struct published *old = sw->published;
+	struct sw_published *old = sw->published;
 
 	sw->published = to;
 	/* Pairs with sw_table_load(). */
 	atomic_store_explicit(&sw->core.table, &to->table, memory_order_release);
 	if (old)
-		via_loop_after_grace(sw->loop, free_published, old);
+		via_loop_after_grace(sw->loop, sw_published_free, old);
 }
 
 static int rebuild(struct sw_switch *sw, struct sw_member *retired, struct via_error *err)
 {
-	struct published *to = build(sw);
+	struct sw_published *to = sw_published_build(sw->member, sw->nr_places);
 
 	if (!to)
 		return via_fail(err, -ENOMEM, "no memory for the switch's table of ports");
@@ -371,9 +268,12 @@ static int attach_port(struct place *p, const struct sw_port_config *config, str
 	if (ret < 0)
 		return ret;
 	atomic_store_explicit(&p->sw->core.full_since[p->index], 0, memory_order_relaxed);
+	p->sw->member[p->index] = p->member;
 	ret = rebuild(p->sw, NULL, err);
 	if (ret == 0)
 		start_queues(p);
+	else
+		p->sw->member[p->index] = NULL;
 	return ret;
 }
 
@@ -465,12 +365,13 @@ int sw_port_del(struct sw_switch *sw, uint32_t index, void (*done)(void *user), 
 
 	if (!p)
 		return -ENOENT;
-	p->closing = true;
+	sw->member[index] = NULL;
 	ret = rebuild(sw, NULL, err);
 	if (ret < 0) {
-		p->closing = false;
+		sw->member[index] = p->member;
 		return ret;
 	}
+	p->closing = true;
 	p->done = done;
 	p->done_user = user;
 	kill_queues(p);
@@ -494,14 +395,16 @@ int sw_port_set(struct sw_switch *sw, uint32_t index, const struct sw_port_confi
 		return ret;
 	old = p->member;
 	new = make_member(p, port_config);
-	p->member = new ? new : old;
-	ret = new ? rebuild(sw, old, err)
-		  : via_fail(err, -ENOMEM, "no memory for port '%s'", p->port->name);
+	if (!new)
+		return via_fail(err, -ENOMEM, "no memory for port '%s'", p->port->name);
+	sw->member[index] = new;
+	ret = rebuild(sw, old, err);
 	if (ret < 0) {
-		p->member = old;
+		sw->member[index] = old;
 		free(new);
 		return ret;
 	}
+	p->member = new;
 	if (memcmp(&p->config.vlan, &port_config->vlan, sizeof(p->config.vlan)) != 0)
 		sw_fdb_forget(&sw->core.fdb, (int)index, SW_FDB_LEARNED);
 	p->config = *port_config;
@@ -851,7 +754,7 @@ void sw_free(struct sw_switch *sw)
 	via_loop_unwatch(sw->nudge);
 	if (sw->core.nudge_fd >= 0)
 		close(sw->core.nudge_fd);
-	free_published(sw->published);
+	sw_published_free(sw->published);
 	sw_fdb_fini(&sw->core.fdb);
 	free(sw->core.worker);
 	pthread_mutex_destroy(&sw->core.mail_lock);

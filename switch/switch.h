@@ -2,10 +2,12 @@
 /*
  * switch: the Ethernet switch between ports.
  *
- *   switch.h   this: what the daemon calls      switch.c   ports in and out, published lists
+ *   switch.h   this: what the daemon calls      switch.c   ports in and out, timers
+ *   core.h     what all of the switch shares    table.c    what workers know of ports and VLANs
  *   input.c    judges and learns a burst        vlan.c     access and trunk ports
  *   fdb.c      the MAC table                    forward.c  lookup, flood, dispatch by egress port
  *   worker.c   the loop: poll, rest, sleep      assign.c   which worker serves which queue
+ *   capture.c  frames into a pcap file
  *
  * May use lib/. Called by the daemon on the control thread; everything else happens on workers.
  */
