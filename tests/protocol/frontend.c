@@ -319,7 +319,7 @@ static enum via_ring_format format_of(const struct frontend *fe)
 	return via_has(fe->features, VIRTIO_F_RING_PACKED) ? VIA_RING_PACKED : VIA_RING_SPLIT;
 }
 
-static void init_ring(struct frontend *fe, uint32_t i)
+void fe_init_ring(struct frontend *fe, uint32_t i)
 {
 	struct fe_queue *q = &fe->queue[i];
 	uint8_t *at = fe->mem + FE_RING_AT(i);
@@ -340,7 +340,7 @@ static void init_ring(struct frontend *fe, uint32_t i)
 void fe_setup_queue(struct frontend *fe, uint32_t i, uint32_t base, bool fresh)
 {
 	if (fresh)
-		init_ring(fe, i);
+		fe_init_ring(fe, i);
 	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_NUM, i, FE_RING_SIZE), 0);
 	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_BASE, i, base), 0);
 	assert_int_equal(fe_set_addr(fe, i), 0);

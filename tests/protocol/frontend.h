@@ -94,6 +94,8 @@ void fe_negotiate(struct frontend *fe, uint64_t features, uint64_t protocol);
 
 int fe_set_memory(struct frontend *fe);
 struct vu_region fe_region(void);
+/* The driver's side of a fresh ring. */
+void fe_init_ring(struct frontend *fe, uint32_t i);
 /* Tells all of queue 'i' but ENABLE; the ring is initialised if 'fresh'. */
 void fe_setup_queue(struct frontend *fe, uint32_t i, uint32_t base, bool fresh);
 int fe_set_addr(struct frontend *fe, uint32_t i);
