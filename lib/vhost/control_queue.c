@@ -11,9 +11,11 @@
  * byte for the answer goes back as it came.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "ring/vq.h"
 #include "vhost/vhost.h"
@@ -300,6 +302,8 @@ static void stop_serving(struct via_device *dev)
 	struct vu_control *c = &dev->control;
 
 	via_loop_unwatch(c->watch);
+	if (c->watch)
+		close(c->kick_fd);
 	c->watch = NULL;
 	if (c->poll)
 		via_timer_stop(c->poll);
@@ -317,12 +321,31 @@ static int prepare(struct via_device *dev, struct via_error *err)
 	return c->poll ? 0 : via_timer_create(&c->poll, dev->loop, on_poll, dev, err);
 }
 
-void vu_control_update(struct via_device *dev)
+/*
+ * Watches a duplicate of the kick: the front-end's own may be closed, with a ring that is retired, before
+ * we are told, and a closed descriptor cannot be taken out of epoll while the front-end has it open.
+ * Edge-triggered: it is never read, its count means nothing (VU-22).
+ */
+static int watch_kick(struct via_device *dev, int kick, struct via_error *err)
 {
 	struct vu_control *c = &dev->control;
+	int ret;
+
+	c->kick_fd = fcntl(kick, F_DUPFD_CLOEXEC, 0);
+	if (c->kick_fd < 0)
+		return via_fail(err, -errno, "the control queue's kick: %s", strerror(errno));
+	ret = via_loop_watch(&c->watch, dev->loop, c->kick_fd, EPOLLIN | EPOLLET, on_kick, dev,
+			     err);
+	if (ret < 0)
+		close(c->kick_fd);
+	return ret;
+}
+
+void vu_control_update(struct via_device *dev)
+{
 	struct vu_queue *q = control_queue(dev);
 	struct via_error err;
-	int kick, ret;
+	int ret;
 
 	if (!q || !q->ring) {
 		stop_serving(dev);
@@ -333,16 +356,13 @@ void vu_control_update(struct via_device *dev)
 	q->changed = false;
 	stop_serving(dev);
 	ret = prepare(dev, &err);
-	kick = q->notifier[VU_KICK].fd;
-	/* Edge-triggered: it is never read, its count means nothing (VU-22). */
-	if (ret == 0 && kick >= 0)
-		ret = via_loop_watch(&c->watch, dev->loop, kick, EPOLLIN | EPOLLET, on_kick, dev,
-				     &err);
+	if (ret == 0 && q->notifier[VU_KICK].fd >= 0)
+		ret = watch_kick(dev, q->notifier[VU_KICK].fd, &err);
 	if (ret < 0) {
 		vu_log(dev, VIA_LOG_ERROR, "%s", err.text);
 		return;
 	}
-	via_timer_start(c->poll, 0); /* looks once without a kick */
+	via_timer_start(dev->control.poll, 0); /* looks once without a kick */
 }
 
 void vu_control_fini(struct via_device *dev)

@@ -160,6 +160,7 @@ struct vu_steer {
 struct vu_control {
 	bool pending; /* a kick came while something else was settling */
 	struct via_watch *watch;
+	int kick_fd;            /* what is watched */
 	struct via_timer *poll; /* where there is no kick descriptor */
 	struct via_seg *seg;    /* arena for chains; NULL until first used */
 	struct via_chain chain; /* being answered */

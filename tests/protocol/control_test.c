@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* lib/vhost/control_queue.c, filter.c, backend_channel.c: what a driver and we tell each other. */
+#include <string.h>
+#include <sys/socket.h>
+
+#include "tests/protocol/frontend.h"
+#include "vhost/vhost.h"
+
+#define CONTROL_FEATURES                                                              \
+	(FE_SPLIT | VIA_BIT(VIRTIO_NET_F_MQ) | VIA_BIT(VIRTIO_NET_F_CTRL_VQ) |        \
+	 VIA_BIT(VIRTIO_NET_F_CTRL_RX) | VIA_BIT(VIRTIO_NET_F_CTRL_VLAN) |            \
+	 VIA_BIT(VIRTIO_NET_F_CTRL_MAC_ADDR) | VIA_BIT(VIRTIO_NET_F_GUEST_ANNOUNCE) | \
+	 VIA_BIT(VIRTIO_NET_F_STATUS) | VIA_BIT(VIRTIO_NET_F_GUEST_CSUM) |            \
+	 VIA_BIT(VIRTIO_NET_F_GUEST_TSO4) | VIA_BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS))
+#define CONTROL 4 /* its index with two pairs */
+
+static int setup(void **state)
+{
+	static struct frontend fe;
+	const struct via_device_config config = { .queue_pairs = 2,
+						  .control_queue = true,
+						  .inband = true,
+						  .has_mac = true,
+						  .mac = { 2, 0, 0, 0, 0, 1 } };
+
+	fe_open(&fe, &config);
+	*state = &fe;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	fe_close(*state);
+	return 0;
+}
+
+enum { OK = 0, ERR = 1, NO_ANSWER = 0x77 };
+
+/* The driver gives a command of 'len' bytes, cut into pieces of 'piece', with 'room' for the answer. */
+static int command_in(struct frontend *fe, const uint8_t *bytes, uint32_t len, uint32_t piece,
+		      uint32_t room)
+{
+	struct fe_queue *q = &fe->queue[CONTROL];
+	struct via_drv_buffer buf[FE_RING_SIZE];
+	struct via_drv_done done;
+	const uint64_t one = 1;
+	uint32_t n = 0;
+	uint8_t *ack = fe->mem + FE_BUFFERS + 3 * MIB / 2;
+
+	memcpy(fe->mem + FE_BUFFERS, bytes, len);
+	*ack = NO_ANSWER;
+	for (uint32_t at = 0; at < len; at += piece)
+		buf[n++] = (struct via_drv_buffer){ FE_BUFFERS + at,
+						    len - at < piece ? len - at : piece };
+	if (room)
+		buf[n] = (struct via_drv_buffer){ FE_BUFFERS + 3 * MIB / 2, room };
+	if (q->drv.format == VIA_RING_PACKED) {
+		assert_int_equal(
+			drv_add(&q->drv, buf, n, room > 0, VIA_DRV_DIRECT, NULL, VIA_RING_PACKED),
+			0);
+		drv_publish(&q->drv, VIA_RING_PACKED);
+	} else {
+		assert_int_equal(
+			drv_add(&q->drv, buf, n, room > 0, VIA_DRV_DIRECT, NULL, VIA_RING_SPLIT),
+			0);
+		drv_publish(&q->drv, VIA_RING_SPLIT);
+	}
+	assert_int_equal(write(q->kick, &one, sizeof(one)), sizeof(one));
+	fe_turn(fe);
+	assert_int_equal(q->drv.format == VIA_RING_PACKED
+				 ? drv_reap(&q->drv, &done, VIA_RING_PACKED)
+				 : drv_reap(&q->drv, &done, VIA_RING_SPLIT),
+			 1);
+	assert_int_equal(done.len, room > 0);
+	return *ack;
+}
+
+static int command(struct frontend *fe, const uint8_t *bytes, uint32_t len)
+{
+	return command_in(fe, bytes, len, len, 1);
+}
+
+#define COMMAND(fe, ...) \
+	command(fe, (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
+
+static bool wants(struct frontend *fe, const uint8_t *mac, int vid)
+{
+	struct via_view *view = &fe->burst->view[0];
+
+	*view = (struct via_view){ .len = 60, .snapshot_len = 60 };
+	memset(view->snapshot, 0, 60);
+	memcpy(view->snapshot, mac, 6);
+	if (vid >= 0) {
+		view->snapshot[12] = 0x81;
+		view->snapshot[14] = (uint8_t)(vid >> 8);
+		view->snapshot[15] = (uint8_t)vid;
+	}
+	return via_device_wants(fe->dev, view);
+}
+
+static const uint8_t own[6] = { 2, 0, 0, 0, 0, 1 }, other[6] = { 2, 0, 0, 0, 0, 9 },
+		     multi[6] = { 1, 0, 0x5e, 0, 0, 1 },
+		     broadcast[6] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+
+static void a_driver_that_says_nothing_sees_everything(void **state) /* VN-09 */
+{
+	struct frontend *fe = *state;
+
+	fe_start(fe, CONTROL_FEATURES, 5);
+	assert_true(wants(fe, other, -1));
+	assert_true(wants(fe, multi, 7));
+}
+
+static void the_receive_filter_passes_what_the_driver_listed(void **state) /* VN-10 to VN-12 */
+{
+	struct frontend *fe = *state;
+
+	for (int packed = 0; packed < 2; packed++) {
+		fe_start(fe, CONTROL_FEATURES | (packed ? VIA_BIT(VIRTIO_F_RING_PACKED) : 0), 5);
+		assert_int_equal(COMMAND(fe, 0, 0, 0), OK); /* promiscuous off */
+		assert_true(wants(fe, own, -1));
+		assert_true(wants(fe, broadcast, -1));
+		assert_false(wants(fe, other, -1));
+		assert_false(wants(fe, multi, -1));
+		assert_int_equal(COMMAND(fe, 0, 1, 1), OK); /* all multicast */
+		assert_true(wants(fe, multi, -1));
+		assert_int_equal(COMMAND(fe, 0, 1, 0), OK);
+		assert_int_equal(COMMAND(fe, 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 9, 1, 0, 0, 0, 1, 0,
+					 0x5e, 0, 0, 1),
+				 OK);
+		assert_true(wants(fe, other, -1));
+		assert_true(wants(fe, multi, -1));
+		assert_int_equal(COMMAND(fe, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0), OK);
+		assert_false(wants(fe, other, -1));
+		assert_int_equal(COMMAND(fe, 1, 1, 2, 0, 0, 0, 0, 9), OK); /* own address */
+		assert_true(wants(fe, other, -1));
+		assert_false(wants(fe, own, -1));
+		assert_false(wants(fe, other, 7));
+		assert_int_equal(COMMAND(fe, 2, 0, 7, 0), OK);
+		assert_true(wants(fe, other, 7));
+		assert_false(wants(fe, other, 8));
+		assert_int_equal(COMMAND(fe, 2, 1, 7, 0), OK);
+		assert_false(wants(fe, other, 7));
+		fe_disconnect(fe);
+		assert_true(wants(fe, multi, 9)); /* the next driver begins anew */
+	}
+}
+
+static void one_pair_is_used_until_the_driver_asks_for_more(void **state) /* VN-14, VN-15 */
+{
+	struct frontend *fe = *state;
+
+	fe_start(fe, CONTROL_FEATURES, 5);
+	for (uint32_t flow = 1; flow < 9; flow++)
+		assert_int_equal(via_device_steer(fe->dev, flow), 0);
+	assert_int_equal(COMMAND(fe, 4, 0, 2, 0), OK);
+	assert_int_equal(via_device_steer(fe->dev, 6), 0);
+	assert_int_equal(via_device_steer(fe->dev, 7), 1);
+	fe_assert_traffic(fe, 1);
+	assert_int_equal(COMMAND(fe, 4, 0, 0, 0), ERR);
+	assert_int_equal(COMMAND(fe, 4, 0, 3, 0), ERR);
+	assert_int_equal(COMMAND(fe, 4, 0, 0xff, 0xff), ERR);
+	assert_int_equal(COMMAND(fe, 4, 0, 1, 0), OK);
+	assert_int_equal(via_device_steer(fe->dev, 7), 0);
+	fe_post(fe, 1, 1);
+	assert_false(fe_egress(fe, 1, 1, 60));
+	fe_assert_traffic(fe, 0);
+}
+
+static void the_control_queue_is_behind_the_only_pair_without_mq(void **state) /* design §6 */
+{
+	struct frontend *fe = *state;
+
+	fe_start(fe, CONTROL_FEATURES & ~VIA_BIT(VIRTIO_NET_F_MQ), 3);
+	assert_int_equal(vu_control_index(fe->dev), 2);
+	fe_assert_traffic(fe, 0);
+}
+
+static void offloads_may_be_switched_off_and_on(void **state) /* VN-24 */
+{
+	struct frontend *fe = *state;
+	uint8_t bytes[10] = { 5, 0 };
+
+	fe_start(fe, CONTROL_FEATURES, 5);
+	assert_int_not_equal(fe->dev->queue[0].ring->net.guest, 0);
+	assert_int_equal(command(fe, bytes, sizeof(bytes)), OK);
+	assert_int_equal(fe->dev->queue[0].ring->net.guest, 0);
+	bytes[2] = 1 << VIRTIO_NET_F_GUEST_CSUM;
+	assert_int_equal(command(fe, bytes, sizeof(bytes)), OK);
+	assert_int_equal(fe->dev->queue[0].ring->net.guest, VIA_OFFLOAD_CSUM);
+	bytes[3] = 1; /* TSO6 was not negotiated */
+	assert_int_equal(command(fe, bytes, sizeof(bytes)), ERR);
+	fe_assert_traffic(fe, 0);
+}
+
+static void wrong_commands_are_answered_and_the_queue_lives(void **state) /* HX-42 */
+{
+	static const struct {
+		const char *what;
+		uint8_t bytes[16];
+		uint32_t len;
+	} wrong[] = {
+		{ "one byte", { 0 }, 1 },
+		{ "no data", { 0, 0 }, 2 },
+		{ "too much data", { 0, 0, 1, 1 }, 4 },
+		{ "promiscuous 2", { 0, 0, 2 }, 3 },
+		{ "unknown class", { 77, 0, 0 }, 3 },
+		{ "unknown command", { 0, 9, 0 }, 3 },
+		{ "alluni, not offered", { 0, 2, 1 }, 3 },
+		{ "a table cut off", { 1, 0, 1, 0, 0, 0, 2, 0 }, 8 },
+		{ "a table of 65535", { 1, 0, 0xff, 0xff, 0, 0, 2, 0, 0, 0, 0, 0 }, 12 },
+		{ "a table of 2^32 - 1", { 1, 0, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0 }, 10 },
+		{ "bytes behind the tables", { 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9 }, 11 },
+		{ "a multicast address", { 1, 1, 3, 0, 0, 0, 0, 1 }, 8 },
+		{ "VLAN 4096", { 2, 0, 0, 0x10 }, 4 },
+		{ "half a VLAN", { 2, 0, 1 }, 3 },
+		{ "RSS", { 4, 1, 0, 0, 0, 0 }, 6 },
+		{ "half the offloads", { 5, 0, 0, 0, 0, 0 }, 6 },
+	};
+	struct frontend *fe = *state;
+	static const uint8_t promisc[] = { 0, 0, 1 };
+	static uint8_t huge[64 * KIB];
+
+	fe_start(fe, CONTROL_FEATURES, 5);
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		print_message("%s\n", wrong[i].what);
+		assert_int_equal(command(fe, wrong[i].bytes, wrong[i].len), ERR);
+		assert_int_equal(command_in(fe, wrong[i].bytes, wrong[i].len, 1, 1), ERR);
+		assert_int_equal(command_in(fe, wrong[i].bytes, wrong[i].len, 2, 0), NO_ANSWER);
+	}
+	assert_int_equal(command(fe, huge, sizeof(huge)), ERR);
+	assert_int_equal(command_in(fe, promisc, 3, 1, 1), OK); /* in any pieces */
+	assert_int_equal(command_in(fe, promisc, 3, 3, 1), OK);
+	assert_int_equal(command_in(fe, promisc, 0, 1, 1), ERR); /* no command at all */
+	for (int i = 0; i < 70000; i++)                          /* the index wraps */
+		assert_int_equal(command(fe, promisc, 3), OK);
+	fe_assert_traffic(fe, 0);
+}
+
+static void an_announcement_is_acknowledged(void **state) /* VN-13 */
+{
+	struct frontend *fe = *state;
+
+	fe_start(fe, CONTROL_FEATURES, 5);
+	fe->dev->announcing = true;
+	assert_int_equal(COMMAND(fe, 3, 0), OK);
+	assert_false(fe->dev->announcing);
+}
+
+/* ---- in-band notifications ---- */
+
+static void kicks_and_calls_may_be_messages(void **state)
+{
+	struct frontend *fe = *state;
+	struct vu_header header;
+	struct vu_vring_state called;
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT,
+		     FE_PROTOCOL | VIA_BIT(VU_PROTOCOL_BACKEND_REQ) |
+			     VIA_BIT(VU_PROTOCOL_INBAND_NOTIFICATIONS));
+	assert_int_equal(fe_ack(fe, VU_SET_BACKEND_REQ_FD, NULL, 0, &fe->mem_fd, 1), 1);
+	assert_int_equal(fe_ack(fe, VU_SET_BACKEND_REQ_FD, NULL, 0, &pair[1], 1), 0);
+	close(pair[1]);
+	assert_int_equal(fe_set_memory(fe), 0);
+	for (uint32_t i = 0; i < 2; i++) {
+		fe_setup_queue(fe, i, 0, true);
+		assert_int_equal(fe_set_notifier(fe, VU_SET_VRING_CALL, i, -1), 0);
+		assert_int_equal(fe_set_notifier(fe, VU_SET_VRING_KICK, i, -1), 0);
+		assert_int_equal(fe_ack_state(fe, VU_SET_VRING_ENABLE, i, 1), 0);
+	}
+	assert_true(via_device_kick_fd(fe->dev, 0) >= 0); /* ours: a worker can sleep */
+	assert_int_equal(fe_ack_state(fe, VU_VRING_KICK, 1, 0), 0);
+	fe_assert_traffic(fe, 0);
+	fe_turn(fe);
+	assert_int_equal(recv(pair[0], &header, sizeof(header), MSG_DONTWAIT), sizeof(header));
+	assert_int_equal(header.request, VU_BACKEND_VRING_CALL);
+	assert_int_equal(header.flags, VU_VERSION);
+	assert_int_equal(header.size, sizeof(called));
+	assert_int_equal(recv(pair[0], &called, sizeof(called), MSG_DONTWAIT), sizeof(called));
+	assert_true(called.index < 2);
+
+	/* Who says something there that nobody waits for loses the channel, nothing else. */
+	assert_int_equal(send(pair[0], &header, sizeof(header), 0), sizeof(header));
+	assert_int_equal(send(pair[0], &called, sizeof(called), 0), sizeof(called));
+	fe_turn(fe);
+	assert_null(fe->dev->backend.conn);
+	fe_assert_traffic(fe, 0);
+	close(pair[0]);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(a_driver_that_says_nothing_sees_everything),
+		CASE(the_receive_filter_passes_what_the_driver_listed),
+		CASE(one_pair_is_used_until_the_driver_asks_for_more),
+		CASE(the_control_queue_is_behind_the_only_pair_without_mq),
+		CASE(offloads_may_be_switched_off_and_on),
+		CASE(wrong_commands_are_answered_and_the_queue_lives),
+		CASE(an_announcement_is_acknowledged),
+		CASE(kicks_and_calls_may_be_messages),
+	};
+
+	return cmocka_run_group_tests_name("control", tests, NULL, NULL);
+}
