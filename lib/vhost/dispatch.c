@@ -65,8 +65,8 @@ static const struct vu_handler handlers[VU_NR_REQUESTS] = {
 	/* clang-format off: one row a message */
 	[VU_GET_FEATURES] = { vu_get_features, .reply = REPLY_OWN },
 	[VU_SET_FEATURES] = { vu_set_features, U64 },
-	[VU_SET_OWNER] = { vu_set_owner },
-	[VU_RESET_OWNER] = { vu_reset_owner },
+	[VU_SET_OWNER] = { .handle = vu_set_owner },
+	[VU_RESET_OWNER] = { .handle = vu_reset_owner },
 	[VU_GET_PROTOCOL_FEATURES] = { vu_get_protocol_features, .reply = REPLY_OWN },
 	[VU_SET_PROTOCOL_FEATURES] = { vu_set_protocol_features, U64 },
 	[VU_GET_QUEUE_NUM] = { vu_get_queue_num, .reply = REPLY_OWN, NEEDS(MQ) },
