@@ -126,6 +126,15 @@ static int do_tap_setup(struct broker *broker, struct broker_request *request,
 	return ret;
 }
 
+static int do_account(struct broker *broker, struct broker_request *request,
+		      struct broker_reply *reply, bool *keep_fd)
+{
+	(void)broker;
+	(void)keep_fd;
+	return via_opener_direct.account(via_opener_direct.user, request->text,
+					 request->number == 1, &reply->id, &reply->err);
+}
+
 static int do_state_file(struct broker *broker, struct broker_request *request,
 			 struct broker_reply *reply, bool *keep_fd)
 {
@@ -167,6 +176,7 @@ static const struct {
 } kinds[BROKER_NR_KINDS] = {
 	[BROKER_LISTEN_UNIX] = { do_listen, true },
 	[BROKER_CONNECT_UNIX] = { do_connect, true },
+	[BROKER_ACCOUNT] = { do_account, false },
 	[BROKER_UNLINK_UNIX] = { do_unlink, false },
 	[BROKER_TAP] = { do_tap, true },
 	[BROKER_TAP_SETUP] = { do_tap_setup, false },

@@ -22,6 +22,7 @@
 enum broker_kind {
 	BROKER_LISTEN_UNIX = 1, /* path, uid, gid, mode → descriptor */
 	BROKER_CONNECT_UNIX,    /* path → descriptor */
+	BROKER_ACCOUNT,         /* text: a user, or with number 1 a group → id */
 	BROKER_UNLINK_UNIX,     /* path */
 	BROKER_TAP,             /* text: interface name; number: queues → descriptor; name */
 	BROKER_TAP_SETUP,       /* text: interface name; number: MTU */
@@ -43,6 +44,7 @@ struct broker_request {
 
 struct broker_reply {
 	int32_t ret; /* 0 or a negative errno */
+	uint32_t id; /* of an account */
 	char name[IFNAMSIZ];
 	struct via_error err;
 };

@@ -81,6 +81,19 @@ static int connect_unix(void *user, const char *path, struct via_error *err)
 	return ret < 0 ? ret : ask_for_fd(user, &request, &reply, err);
 }
 
+static int account(void *user, const char *name, bool is_group, uint32_t *id, struct via_error *err)
+{
+	struct broker_request request = { .kind = BROKER_ACCOUNT, .number = is_group };
+	struct broker_reply reply;
+	int fd, ret = set_text(&request, name, err);
+
+	if (ret == 0)
+		ret = ask(user, &request, &reply, &fd, err);
+	if (ret == 0)
+		*id = reply.id;
+	return ret;
+}
+
 static void unlink_unix(void *user, const char *path)
 {
 	struct broker_request request = { .kind = BROKER_UNLINK_UNIX };
@@ -127,8 +140,14 @@ void broker_client_init(struct broker_client *client, int sock)
 {
 	*client = (struct broker_client){
 		.sock = sock,
-		.opener = { listen_unix, connect_unix, unlink_unix, tap, tap_setup, state_file,
-			    client },
+		.opener = { .listen_unix = listen_unix,
+			    .connect_unix = connect_unix,
+			    .account = account,
+			    .unlink_unix = unlink_unix,
+			    .tap = tap,
+			    .tap_setup = tap_setup,
+			    .state_file = state_file,
+			    .user = client },
 	};
 }
 

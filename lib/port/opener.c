@@ -5,8 +5,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +26,22 @@
 static bool is_permission(int error)
 {
 	return error == EACCES || error == EPERM || error == EROFS;
+}
+
+/* ---- accounts ---- */
+
+static int direct_account(void *user, const char *name, bool is_group, uint32_t *id,
+			  struct via_error *err)
+{
+	const struct passwd *passwd = is_group ? NULL : getpwnam(name);
+	const struct group *group = is_group ? getgrnam(name) : NULL;
+
+	(void)user;
+	if (!passwd && !group)
+		return via_fail(err, -EINVAL, "there is no %s '%.64s' on this host",
+				is_group ? "group" : "user", name);
+	*id = passwd ? passwd->pw_uid : group->gr_gid;
+	return 0;
 }
 
 /* ---- sockets ---- */
@@ -307,6 +325,7 @@ static int direct_state_file(void *user, const char *name, uint64_t size, struct
 const struct via_opener via_opener_direct = {
 	.listen_unix = direct_listen,
 	.connect_unix = direct_connect,
+	.account = direct_account,
 	.unlink_unix = direct_unlink,
 	.tap = direct_tap,
 	.tap_setup = direct_tap_setup,

@@ -48,6 +48,10 @@ struct via_opener {
 			   struct via_error *err);
 	/* A connected UNIX stream socket; -ECONNREFUSED or -ENOENT if nobody listens (yet). */
 	int (*connect_unix)(void *user, const char *path, struct via_error *err);
+	/* The number of the user (or, with 'is_group', of the group) called 'name', in '*id'. Returns 0 or
+	 * a negative errno. */
+	int (*account)(void *user, const char *name, bool is_group, uint32_t *id,
+		       struct via_error *err);
 	/* Removes a socket that listen_unix() made and whose descriptor is closed by now. */
 	void (*unlink_unix)(void *user, const char *path);
 	/* One queue of a TAP: IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, multi-queue if 'queues' > 1; 'ifname'

@@ -2,8 +2,6 @@
 /* A VM or container: the device side of a vhost-user socket (viaduct/device.h) as a port. */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -97,34 +95,19 @@ static bool is_number(const char *text, uint32_t *number)
 	return true;
 }
 
-static int find_owner(const char *name, uint32_t *uid, struct via_error *err)
+/* The user or group that an option names, by name or number; LEAVE without the option. */
+static int find_account(const struct via_port_config *config, const char *key, bool is_group,
+			uint32_t *id, struct via_error *err)
 {
-	const struct passwd *user;
+	const struct via_opener *opener = via_port_opener(config);
+	const char *name = via_port_option(config, key, NULL);
+	int ret;
 
-	*uid = LEAVE;
-	if (!name || is_number(name, uid))
+	*id = LEAVE;
+	if (!name || is_number(name, id))
 		return 0;
-	user = getpwnam(name);
-	if (!user)
-		return via_fail(err, -EINVAL,
-				"owner is '%.64s'; there is no such user on this host", name);
-	*uid = user->pw_uid;
-	return 0;
-}
-
-static int find_group(const char *name, uint32_t *gid, struct via_error *err)
-{
-	const struct group *group;
-
-	*gid = LEAVE;
-	if (!name || is_number(name, gid))
-		return 0;
-	group = getgrnam(name);
-	if (!group)
-		return via_fail(err, -EINVAL,
-				"group is '%.64s'; there is no such group on this host", name);
-	*gid = group->gr_gid;
-	return 0;
+	ret = opener->account(opener->user, name, is_group, id, err);
+	return ret < 0 ? via_fail_in(err, ret, "%s", key) : 0;
 }
 
 /*
@@ -215,9 +198,9 @@ static int open_device(struct vhost_user *v, const struct via_port_config *confi
 	int ret = choose_mac(config, device.mac, err);
 
 	if (ret == 0)
-		ret = find_owner(via_port_option(config, "owner", NULL), &v->uid, err);
+		ret = find_account(config, "owner", false, &v->uid, err);
 	if (ret == 0)
-		ret = find_group(via_port_option(config, "group", NULL), &v->gid, err);
+		ret = find_account(config, "group", true, &v->gid, err);
 	v->perm = via_port_option_octal(config, "perm", LEAVE);
 	if (ret == 0)
 		ret = open_state(v, &device.state_fd, err);

@@ -336,8 +336,10 @@ static void mistakes_are_explained_and_leave_nothing_open(void **state)
 		{ { "queue_pairs", "129" }, "queue_pairs is '129'; it must be a number from 1" },
 		{ { "mac", "01:00:5e:00:00:01" }, "must be the address of one station" },
 		{ { "mac", "00:00:00:00:00:00" }, "must be the address of one station" },
-		{ { "owner", "nobody-of-this-name" }, "there is no such user on this host" },
-		{ { "group", "none-of-this-name" }, "there is no such group on this host" },
+		{ { "owner", "nobody-of-this-name" },
+		  "there is no user 'nobody-of-this-name' on this host" },
+		{ { "group", "none-of-this-name" },
+		  "there is no group 'none-of-this-name' on this host" },
 		{ { "features", "uso" }, "features has no 'uso'; there are" },
 		{ { "memory", "shared" }, "memory is 'shared'; it must be one of guarded|sealed" },
 	};
