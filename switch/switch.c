@@ -466,7 +466,15 @@ int sw_fdb_del(struct sw_switch *sw, const uint8_t mac[6], uint16_t vlan, struct
 
 uint32_t sw_fdb_flush(struct sw_switch *sw, int port)
 {
-	return sw_fdb_forget(&sw->core.fdb, port, SW_FDB_LEARNED);
+	const uint32_t forgotten = sw_fdb_forget(&sw->core.fdb, port, SW_FDB_LEARNED);
+
+	for (uint32_t i = 0; i < sw->nr_places; i++) {
+		const struct place *p = find_place(sw, i);
+
+		if (p && (port < 0 || i == (uint32_t)port) && p->port->ops->ask_announce)
+			p->port->ops->ask_announce(p->port);
+	}
+	return forgotten;
 }
 
 void sw_fdb_walk(struct sw_switch *sw, void (*fn)(void *user, const struct sw_fdb_entry *entry),

@@ -81,7 +81,8 @@ struct sw_fdb_entry {
 int sw_fdb_add(struct sw_switch *sw, const uint8_t mac[6], uint16_t vlan, uint32_t port,
 	       struct via_error *err); /* static; replaces a learned one */
 int sw_fdb_del(struct sw_switch *sw, const uint8_t mac[6], uint16_t vlan, struct via_error *err);
-/* Forgets learned entries, of 'port' or (-1) of all. Returns how many. */
+/* Forgets learned entries, of 'port' or (-1) of all, and asks the peers behind to announce themselves.
+ * Returns how many. */
 uint32_t sw_fdb_flush(struct sw_switch *sw, int port);
 void sw_fdb_walk(struct sw_switch *sw, void (*fn)(void *user, const struct sw_fdb_entry *entry),
 		 void *user);

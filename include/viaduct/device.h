@@ -87,6 +87,13 @@ int via_device_kick_fd(const struct via_device *device, uint32_t pair);
 /* Whether RX or TX of the pair runs. Thread: any. */
 bool via_device_pair_runs(const struct via_device *device, uint32_t pair);
 
+/*
+ * Asks the guest to announce itself (gratuitous ARP), as after a change of the network behind it.
+ * Returns 0, or -EOPNOTSUPP where the driver or the front-end cannot be told (VIRTIO 1.3 §5.1.6.5.4:
+ * VIRTIO_NET_F_GUEST_ANNOUNCE; vhost-user: BACKEND_CONFIG_CHANGE_MSG). Thread: control.
+ */
+int via_device_announce(struct via_device *device);
+
 /* For 'show': calls 'line(user, key, value)' for each fact: peer, features, memory, queues, what broke. */
 void via_device_describe(struct via_device *device,
 			 void (*line)(void *user, const char *key, const char *value), void *user);

@@ -130,6 +130,10 @@ struct via_port_ops {
 	/* Calls 'line' for each fact worth showing. Thread: control. */
 	void (*describe)(struct via_port *port, via_describe_fn *line, void *user);
 
+	/* Asks the peer to announce itself, so that the switch learns where it is without flooding.
+	 * NULL: this type has nobody to ask. Thread: control. */
+	void (*ask_announce)(struct via_port *port);
+
 	/* Up to 'max' (at most VIA_BURST) views into burst->view[0 …], each of at least 14 bytes and
 	 * counted in 'receive' (packets, bytes); returns how many. What it took stays lent until
 	 * ingress_release(), which is called after each call that returned more than 0. Resets

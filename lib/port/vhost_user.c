@@ -398,6 +398,12 @@ static uint32_t vhost_user_egress(struct via_port *port, struct via_view *const 
 	return n;
 }
 
+/* A guest that cannot be asked is learned from what it sends, as ever. */
+static void vhost_user_ask_announce(struct via_port *port)
+{
+	via_device_announce(of(port)->device);
+}
+
 static const struct via_port_key keys[] = {
 	{ .name = "socket",
 	  .kind = VIA_KEY_PATH,
@@ -446,6 +452,7 @@ const struct via_port_ops port_vhost_user_ops = {
 	.open = vhost_user_open,
 	.close = vhost_user_close,
 	.describe = vhost_user_describe,
+	.ask_announce = vhost_user_ask_announce,
 	.ingress_burst = vhost_user_ingress,
 	.ingress_release = vhost_user_release,
 	.ingress_fd = vhost_user_fd,

@@ -30,6 +30,16 @@ static struct net_config config_of(const struct via_device *dev)
 	return config;
 }
 
+VIA_EXPORT int via_device_announce(struct via_device *dev)
+{
+	if (!via_has(dev->features, VIRTIO_NET_F_GUEST_ANNOUNCE) || !dev->backend.conn ||
+	    !vu_has_protocol(dev, VU_PROTOCOL_CONFIG))
+		return -EOPNOTSUPP;
+	dev->announcing = true; /* until the driver acknowledges: VN-13 */
+	vu_backend_config_changed(dev);
+	return 0;
+}
+
 /* Any range within the space may be read; the table has checked that 'size' fits the message. */
 static int check_range(const struct vu_config *c, struct via_error *err)
 {

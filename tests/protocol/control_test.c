@@ -237,14 +237,40 @@ static void wrong_commands_are_answered_and_the_queue_lives(void **state) /* HX-
 	fe_assert_traffic(fe, 0);
 }
 
-static void an_announcement_is_acknowledged(void **state) /* VN-13 */
+static uint16_t status_of(struct frontend *fe)
+{
+	struct vu_config config = { .offset = 6, .size = 2 };
+	uint16_t status;
+
+	struct vu_msg reply;
+
+	fe_send(fe, VU_GET_CONFIG, VU_VERSION, &config, VU_CONFIG_HEAD + 2, NULL, 0);
+	fe_turn(fe);
+	assert_int_equal(fe_recv(fe, &reply), 1);
+	memcpy(&status, reply.payload.config.data, sizeof(status));
+	return status;
+}
+
+static void a_guest_is_asked_to_announce_itself_until_it_did(void **state) /* VN-13 */
 {
 	struct frontend *fe = *state;
+	struct vu_header header;
+	int pair[2];
 
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	fe_start(fe, CONTROL_FEATURES, 5);
-	fe->dev->announcing = true;
+	assert_int_equal(via_device_announce(fe->dev), -EOPNOTSUPP); /* nobody to tell */
+	assert_int_equal(fe_ack(fe, VU_SET_BACKEND_REQ_FD, NULL, 0, &pair[1], 1), 0);
+	close(pair[1]);
+
+	assert_int_equal(via_device_announce(fe->dev), 0);
+	fe_turn(fe);
+	assert_int_equal(recv(pair[0], &header, sizeof(header), MSG_DONTWAIT), sizeof(header));
+	assert_int_equal(header.request, VU_BACKEND_CONFIG_CHANGE);
+	assert_int_equal(status_of(fe), 3);
 	assert_int_equal(COMMAND(fe, 3, 0), OK);
-	assert_false(fe->dev->announcing);
+	assert_int_equal(status_of(fe), 1);
+	close(pair[0]);
 }
 
 /* ---- in-band notifications ---- */
@@ -302,7 +328,7 @@ int main(void)
 		CASE(the_control_queue_is_behind_the_only_pair_without_mq),
 		CASE(offloads_may_be_switched_off_and_on),
 		CASE(wrong_commands_are_answered_and_the_queue_lives),
-		CASE(an_announcement_is_acknowledged),
+		CASE(a_guest_is_asked_to_announce_itself_until_it_did),
 		CASE(kicks_and_calls_may_be_messages),
 	};
 

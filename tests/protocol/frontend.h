@@ -86,9 +86,10 @@ uint32_t fe_get_base(struct frontend *fe, uint32_t index);
 
 /* Owner, features, protocol features (what is offered of both). */
 void fe_negotiate(struct frontend *fe, uint64_t features, uint64_t protocol);
-#define FE_PROTOCOL                                                 \
-	(VIA_BIT(VU_PROTOCOL_REPLY_ACK) | VIA_BIT(VU_PROTOCOL_MQ) | \
-	 VIA_BIT(VU_PROTOCOL_CONFIGURE_MEM_SLOTS) | VIA_BIT(VU_PROTOCOL_CONFIG))
+#define FE_PROTOCOL                                                               \
+	(VIA_BIT(VU_PROTOCOL_REPLY_ACK) | VIA_BIT(VU_PROTOCOL_MQ) |               \
+	 VIA_BIT(VU_PROTOCOL_CONFIGURE_MEM_SLOTS) | VIA_BIT(VU_PROTOCOL_CONFIG) | \
+	 VIA_BIT(VU_PROTOCOL_BACKEND_REQ))
 #define FE_SPLIT  (VIA_BIT(VIRTIO_F_VERSION_1) | VIA_BIT(VHOST_USER_F_PROTOCOL_FEATURES))
 #define FE_PACKED (FE_SPLIT | VIA_BIT(VIRTIO_F_RING_PACKED))
 
