@@ -14,6 +14,7 @@ ROWS = pairwise(FACTORS)
 CASES = {"row_%d" % i: (row, ROWS[(i * 5 + 3) % len(ROWS)]) for i, row in enumerate(ROWS)}
 QUICK = {"row_0", "row_1"}
 # QEMU and the driver refuse an offload that stands on another one which is off.
+# (QEMU 10.0 takes USO away from vhost-user devices by itself; TAPs have it, see tap_test.py.)
 STANDS_ON = {"host_tso4": "csum", "host_tso6": "csum", "host_uso": "csum",
              "guest_tso4": "guest_csum", "guest_tso6": "guest_csum", "guest_uso4": "guest_csum"}
 
@@ -46,8 +47,10 @@ class Qemu(SystemTest):
         mtu = min(row["mtu"] for row in rows)
         for guest in (a, b):
             guest.address(mtu=mtu)
-        self.assert_talk(a, b, mtu=mtu, uso=True)
-        self.assert_payload(a, b, "fd09::2", uso=True)
+        # A sender's window says nothing of queues other than its own: then rings may overflow.
+        arrive = 0.5 if any(row["pairs"] > 1 for row in rows) else 0.9
+        self.assert_talk(a, b, mtu=mtu, uso=True, arrive=arrive)
+        self.assert_payload(a, b, "fd09::2", uso=True, arrive=arrive)
 
     @each({"split": "off", "packed": "on"}, {"packed"})
     def test_every_queue_of_four_pairs_carries_packets(self, packed):

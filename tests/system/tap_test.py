@@ -65,3 +65,6 @@ class Tap(SystemTest):
         vm, host = self.ends(*case)
         self.assert_talk(vm, host)
         self.assert_talk(vm, host, addresses=("fd09::1", "fd09::2"))
+        # The host's stack hands over UDP segments (USO) where its kernel has that.
+        self.assert_payload(host, vm, "10.9.0.1", uso=True)
+        self.assert_payload(host, vm, "fd09::1", uso=True)
