@@ -94,12 +94,13 @@ class Kill(SystemTest):
         b.address("10.9.0.2/24")
         boots = [guest.run("cat /proc/sys/kernel/random/boot_id").out for guest in (a, b)]
         server = b.spawn("iperf3 -s -1")
-        stream = a.spawn("sleep 1; iperf3 -c 10.9.0.2 -t %d >/mnt/stream 2>&1" % (3600))
+        stream = a.spawn("sleep 1; iperf3 -c 10.9.0.2 -t 3600 >/mnt/stream 2>&1")
         for _ in range(times):
             time.sleep(1)
             daemon.kill()
             daemon.start()
             self.assert_traffic_returns(a)
+        self.assertFalse(stream.done(), "the TCP connection of before has ended")
         stream.kill()
         server.kill()
         self.assertEqual(boots, [guest.run("cat /proc/sys/kernel/random/boot_id").out

@@ -144,33 +144,28 @@ class SystemTest(unittest.TestCase):
         self.notes = [*getattr(self, "notes", []), text]
 
 
-def pairwise(factors):
-    """Rows (dicts) in which any two values of any two factors meet at least once: greedily, always the
-    row that adds the most new meetings."""
-    names = list(factors)
-
-    def meetings(row):
-        return set(itertools.combinations(row.items(), 2))
-
-    missing = set()
-    for one, two in itertools.combinations(names, 2):
-        missing |= {((one, x), (two, y)) for x in factors[one] for y in factors[two]}
+def pairwise(factors, fits=lambda row: True):
+    """Rows (dicts) in which any two values of any two factors meet at least once, as far as they fit:
+    greedily, always with the value that adds the most new meetings. 'fits' judges unfinished rows."""
+    missing = {meeting for one, two in itertools.combinations(factors, 2)
+               for meeting in itertools.product([(one, x) for x in factors[one]],
+                                                [(two, y) for y in factors[two]])
+               if fits(dict(meeting))}
     rows = []
     while missing:
-        (one, x), (two, y) = min(missing, key=repr)
-        row = {one: x, two: y}
-        for name in names:
+        row = dict(min(missing, key=repr))
+        for name in factors:
             if name not in row:
-                row[name] = max(factors[name], key=lambda value: len(
-                    _meets({**row, name: value}, names) & missing))
-        row = {name: row[name] for name in names}
-        missing -= meetings(row)
-        rows.append(row)
+                row[name] = max((value for value in factors[name] if fits({**row, name: value})),
+                                key=lambda value: len(_meetings({**row, name: value}, factors)
+                                                      & missing))
+        missing -= _meetings(row, factors)
+        rows.append({name: row[name] for name in factors})
     return rows
 
 
-def _meets(row, names):
-    return set(itertools.combinations(((n, row[n]) for n in names if n in row), 2))
+def _meetings(row, factors):
+    return set(itertools.combinations([(name, row[name]) for name in factors if name in row], 2))
 
 
 def row_name(row):
