@@ -86,7 +86,7 @@ class SystemTest(unittest.TestCase):
         self.assert_tcp(a, b, addresses[1])
 
     def assert_ping(self, end, target, size):
-        said = end.run("busybox ping -c 3 -W 5 -s %d %s" % (size, target)).out
+        said = end.run("busybox ping -c 3 -i 0.2 -W 5 -s %d %s" % (size, target)).out
         self.assertIn(" 0% packet loss", said)
 
     def assert_payload(self, sender, receiver, target, uso=False, arrive=0.9):
