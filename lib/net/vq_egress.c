@@ -407,7 +407,8 @@ static via_always_inline uint32_t send(struct turn *turn, struct via_view *const
 	uint32_t i = 0, dealt;
 	bool plain = true;
 
-	vq_prefetch(turn->vq, turn->ring, via_min_u(n, VIA_VQ_BURST), format);
+	if (via_likely(turn->ring != NULL)) /* else lost with an earlier chunk of segments */
+		vq_prefetch(turn->vq, turn->ring, via_min_u(n, VIA_VQ_BURST), format);
 	while (i < n && turn->ring) {
 		if (plain)
 			i += add_plain(turn, views + i, n - i, format);

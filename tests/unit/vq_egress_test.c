@@ -533,6 +533,31 @@ static void segments_that_do_not_fit_are_counted_one_by_one(void **state)
 	}
 }
 
+/* What is left of the frame is more than one chunk of segments: there is no ring for the second. */
+static void a_queue_that_breaks_within_a_segmented_frame_drops_what_is_left(void **state)
+{
+	(void)state;
+	RIG_FORMATS(format)
+	{
+		struct rig_config config = { .format = format, .size = 64, .features = plain };
+		struct via_drv_buffer outside = { 0x10, 1000 };
+		struct rig rig;
+
+		rig_init(&rig, &config);
+		offload_view(0, &tcp, VIA_GSO_TCPV4, 500); /* 60 segments */
+		for (uint32_t i = 0; i < 10; i++)
+			offer(&rig, i, 600, 600);
+		assert_int_equal(
+			drv_add(&rig.drv, &outside, 0, 1, VIA_DRV_DIRECT, (void *)11, format), 0);
+		drv_publish(&rig.drv, format);
+		assert_int_equal(egress(&rig, 1, 0, false), 1);
+		assert_int_equal(rig.vq.broken, VIA_BROKEN_ADDRESS);
+		assert_int_equal(packets(&rig), 10);
+		assert_int_equal(drops(&rig, VIA_DROP_NO_QUEUE), 50);
+		rig_end(&rig);
+	}
+}
+
 static void what_cannot_be_segmented_is_dropped(void **state)
 {
 	struct rig_config config = { .size = 64, .features = plain };
@@ -783,6 +808,7 @@ int main(void)
 		cmocka_unit_test(a_driver_that_takes_offloads_gets_them_as_they_are),
 		cmocka_unit_test(a_driver_that_takes_none_gets_packets_made_right),
 		cmocka_unit_test(segments_that_do_not_fit_are_counted_one_by_one),
+		cmocka_unit_test(a_queue_that_breaks_within_a_segmented_frame_drops_what_is_left),
 		cmocka_unit_test(what_cannot_be_segmented_is_dropped),
 		cmocka_unit_test(a_queue_that_does_not_run_drops_all),
 		cmocka_unit_test(rounds_of_many_bytes_and_many_buffers_keep_the_order),
