@@ -295,11 +295,14 @@ static bool answer(struct via_device *dev)
 	return true;
 }
 
-/* After settling: the effect is complete. */
+/* After settling: the effect is complete. A session that ended meanwhile has taken the message along,
+ * and what it stopped has not settled yet. */
 static void message_done(struct via_device *dev)
 {
 	struct vu_msg *msg = dev->msg;
 
+	if (dev->session != VU_CONNECTED)
+		return;
 	vu_queues_stopped(dev);
 	if (dev->result == 0 && dev->handler->finish)
 		dev->handler->finish(dev, msg);

@@ -131,6 +131,8 @@ static void on_accept(void *user, uint32_t events)
 	(void)events;
 	if (dev->session == VU_CONNECTED && vu_conn_is_gone(dev->conn))
 		vu_session_end(dev, "the front-end closed the connection");
+	if (dev->closing)
+		return; /* the owner closed us when it heard of that */
 	if (dev->session == VU_ENDING) {
 		via_watch_set(dev->listen_watch, 0);
 		return;
@@ -175,12 +177,16 @@ static void forget_session(struct via_device *dev)
 
 static void session_ended(struct via_device *dev)
 {
+	const bool closing = dev->closing;
+
 	vu_queues_stopped(dev);
 	forget_session(dev);
 	dev->session = VU_IDLE;
 	vu_tell_owner(dev);
-	if (dev->closing)
+	if (closing)
 		vu_device_free(dev);
+	else if (dev->closing)
+		return; /* the owner has closed us just now: that frees */
 	else if (dev->config.mode == VIA_DEVICE_SERVER)
 		listen_again(dev);
 	else

@@ -49,7 +49,7 @@ static void on_closed(void *user)
 	fe->closed = true;
 }
 
-static void open_device(struct frontend *fe, const struct via_device_config *config)
+void fe_open_device(struct frontend *fe, const struct via_device_config *config)
 {
 	struct via_device_config c = config ? *config : (struct via_device_config){ 0 };
 	struct via_error err = { "" };
@@ -88,7 +88,7 @@ void fe_open(struct frontend *fe, const struct via_device_config *config)
 		fe->queue[i].kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		fe->queue[i].call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	}
-	open_device(fe, config);
+	fe_open_device(fe, config);
 }
 
 static void close_device(struct frontend *fe)
@@ -107,7 +107,7 @@ void fe_reopen_device(struct frontend *fe, const struct via_device_config *confi
 	if (fe->fd >= 0)
 		fe_disconnect(fe);
 	close_device(fe);
-	open_device(fe, config);
+	fe_open_device(fe, config);
 }
 
 void fe_close(struct frontend *fe)

@@ -57,6 +57,8 @@ struct frontend {
 void fe_open(struct frontend *fe, const struct via_device_config *config);
 /* Closes everything; the device must be gone then. */
 void fe_close(struct frontend *fe);
+/* Opens a device where there is none. */
+void fe_open_device(struct frontend *fe, const struct via_device_config *config);
 /* Ends and opens the device only, as a restarted process would; 'config' as in fe_open(). */
 void fe_reopen_device(struct frontend *fe, const struct via_device_config *config);
 

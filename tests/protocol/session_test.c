@@ -404,6 +404,49 @@ static void a_device_may_be_closed_in_the_middle_of_anything(void **state)
 	fe_reopen_device(fe, NULL);
 }
 
+/* The answer waits for workers; whoever asked is gone by then, and the message with the connection. */
+static void a_session_may_end_while_a_base_is_being_found_out(void **state)
+{
+	struct frontend *fe = *state;
+	const struct vu_vring_state base = { 1, 0 };
+
+	for (int how = 0; how < 2; how++) {
+		fe_start(fe, FE_SPLIT, 2);
+		fe_send(fe, VU_GET_VRING_BASE, VU_VERSION, &base, sizeof(base), NULL, 0);
+		via_loop_turn(fe->loop, 0);
+		assert_true(vu_is_settling(fe->dev));
+		if (how == 0)
+			vu_session_end(fe->dev, "as when its memory was lost");
+		fe_reopen_device(fe, NULL);
+	}
+	fe_start(fe, FE_SPLIT, 2);
+	fe_assert_traffic(fe, 0);
+}
+
+static void close_when_the_link_goes(void *user, bool up)
+{
+	struct frontend *fe = user;
+
+	if (!up && fe->dev)
+		via_device_close(fe->dev, on_done, &fe->closed);
+	if (!up)
+		fe->dev = NULL;
+}
+
+static void an_owner_may_close_the_device_when_it_hears_that_the_link_is_gone(void **state)
+{
+	static const struct via_device_events events = { .link_changed = close_when_the_link_goes };
+	struct frontend *fe = *state;
+
+	fe_start(fe, FE_SPLIT, 2);
+	fe->dev->config.events = &events;
+	close(fe->fd);
+	fe->fd = -1;
+	fe_turn(fe);
+	assert_true(fe->closed);
+	fe_open_device(fe, NULL);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -428,6 +471,8 @@ int main(void)
 		CASE(impossible_configurations_are_refused),
 		CASE(a_client_connects_once_somebody_listens),
 		CASE(a_device_may_be_closed_in_the_middle_of_anything),
+		CASE(a_session_may_end_while_a_base_is_being_found_out),
+		CASE(an_owner_may_close_the_device_when_it_hears_that_the_link_is_gone),
 	};
 
 	return cmocka_run_group_tests_name("session", tests, NULL, NULL);
