@@ -81,7 +81,8 @@ int via_device_open(struct via_device **device, struct via_loop *loop,
 void via_device_close(struct via_device *device, void (*closed)(void *user), void *user);
 
 /* The descriptor that tells of new packets from the guest on 'pair' (edge-triggered, never read by
- * the caller), or -1: poll. Thread: control. */
+ * the caller), or -1: poll. While only RX runs it is RX's, so that nobody polls for what cannot come.
+ * Thread: control. */
 int via_device_kick_fd(const struct via_device *device, uint32_t pair);
 
 /* Whether RX or TX of the pair runs. Thread: any. */

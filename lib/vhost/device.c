@@ -194,9 +194,14 @@ VIA_EXPORT bool via_device_pair_runs(const struct via_device *dev, uint32_t pair
 
 VIA_EXPORT int via_device_kick_fd(const struct via_device *dev, uint32_t pair)
 {
-	const struct vu_queue *tx = &dev->queue[2 * pair + 1];
+	const struct vu_queue *rx = &dev->queue[2 * pair], *tx = rx + 1;
 
-	return pair < vu_pairs(dev) && tx->ring ? tx->ring->ring.kick_fd : -1;
+	if (pair >= vu_pairs(dev))
+		return -1;
+	/* Nothing comes while only RX runs: whoever waits must be able to sleep. */
+	if (!tx->ring)
+		return rx->ring ? rx->ring->ring.kick_fd : -1;
+	return tx->ring->ring.kick_fd;
 }
 
 /* ---- life ---- */

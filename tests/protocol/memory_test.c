@@ -131,7 +131,7 @@ static void a_ring_without_its_memory_still_tells_its_base(void **state)
 	assert_int_equal(fe_get_base(fe, 1), 7);
 	assert_int_equal(change_region(fe, VU_ADD_MEM_REG, fe_region(), fe->mem_fd), 0);
 	assert_true(via_device_pair_runs(fe->dev, 0)); /* queue 0 goes on, 1 was stopped */
-	assert_int_equal(via_device_kick_fd(fe->dev, 0), -1);
+	assert_int_equal(fe_ingress(fe, 0, NULL), 0);
 }
 
 static void regions_are_added_and_removed_one_by_one(void **state)

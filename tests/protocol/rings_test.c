@@ -253,6 +253,23 @@ static void a_call_may_be_a_socket(void **state) /* user-mode Linux */
 	fe_ingress(fe, 0, NULL);
 }
 
+static void nobody_has_to_poll_a_pair_of_which_only_rx_runs(void **state)
+{
+	struct frontend *fe = *state;
+	int tx;
+
+	fe_start(fe, FE_SPLIT, 2);
+	tx = via_device_kick_fd(fe->dev, 0);
+	fe_get_base(fe, 1);
+	assert_true(via_device_pair_runs(fe->dev, 0));
+	assert_true(via_device_kick_fd(fe->dev, 0) >= 0); /* RX's */
+	assert_int_not_equal(via_device_kick_fd(fe->dev, 0), tx);
+	assert_false(via_device_arm(fe->dev, 0));
+	fe_get_base(fe, 0);
+	assert_false(via_device_pair_runs(fe->dev, 0));
+	assert_int_equal(via_device_kick_fd(fe->dev, 0), -1);
+}
+
 static void a_kick_may_be_swapped_and_its_owner_is_told(void **state)
 {
 	struct frontend *fe = *state;
@@ -557,6 +574,7 @@ int main(void)
 		CASE(a_driver_may_be_loaded_anew_without_asking_for_the_base),
 		CASE(a_call_may_be_swapped_and_is_signalled_once),
 		CASE(a_call_may_be_a_socket),
+		CASE(nobody_has_to_poll_a_pair_of_which_only_rx_runs),
 		CASE(a_kick_may_be_swapped_and_its_owner_is_told),
 		CASE(a_disabled_ring_gets_nothing_and_what_it_sends_is_discarded),
 		CASE(a_stopped_ring_goes_on_from_the_base_that_was_told),
