@@ -29,6 +29,7 @@
 #define RING_SIZE (1u << 20)
 #define OUT_SIZE  (128u << 10)
 #define PERIOD_MS 2
+#define DRAINS    8 /* times OUT_SIZE in a period */
 
 /* A pcap file (draft-ietf-opsawg-pcap): times in nanoseconds, our own byte order. */
 struct file_header {
@@ -237,18 +238,22 @@ static bool flush(struct sw_capture *c)
 	return true;
 }
 
-/* Returns whether there was something, and so may be more soon. */
-static bool drain(struct sw_capture *c)
-{
-	bool some = false;
+enum drained {
+	NOTHING, /* to drain */
+	SOME,    /* and so there may be more soon */
+	BLOCKED, /* the descriptor takes no more */
+};
 
-	while (flush(c)) {
+/* Workers may add as fast as we take, so it ends after a while: control has other things to do. */
+static enum drained drain(struct sw_capture *c)
+{
+	for (uint32_t i = 0; i < DRAINS; i++) {
+		if (!flush(c))
+			return BLOCKED;
 		if (gather(c) == 0)
-			return some;
-		some = true;
+			return i ? SOME : NOTHING;
 	}
-	via_watch_set(c->writable, EPOLLOUT);
-	return true;
+	return SOME;
 }
 
 static void fall_asleep(struct sw_capture *c)
@@ -264,10 +269,17 @@ static void on_timer(void *user)
 {
 	struct sw_capture *c = user;
 
-	if (drain(c))
-		via_timer_start(c->timer, PERIOD_MS);
-	else
+	switch (drain(c)) {
+	case NOTHING:
 		fall_asleep(c);
+		break;
+	case SOME:
+		via_timer_start(c->timer, PERIOD_MS);
+		break;
+	case BLOCKED:
+		via_watch_set(c->writable, EPOLLOUT);
+		break;
+	}
 }
 
 static void on_event(void *user, uint32_t events)
@@ -285,12 +297,11 @@ static void on_writable(void *user, uint32_t events)
 {
 	struct sw_capture *c = user;
 
-	if (events & (EPOLLERR | EPOLLHUP)) {
+	if (events & (EPOLLERR | EPOLLHUP))
 		break_off(c);
-		return;
-	}
-	via_watch_set(c->writable, 0);
-	drain(c);
+	else
+		via_watch_set(c->writable, 0);
+	on_timer(c);
 }
 
 /* ---- beginning and end ---- */

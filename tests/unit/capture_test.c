@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Tests of switch/capture.c: frames of a port as a pcap file, and readers that are slow or gone. */
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -160,6 +161,53 @@ static void a_slow_reader_loses_frames_and_whole_ones(void **state)
 	close(fds[1]);
 }
 
+static void a_reader_that_stops_reading_wakes_nobody(void **state)
+{
+	struct sw_capture *c;
+	uint8_t some[65536];
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
+	c = begin(-1, fds[1], 0);
+	for (int i = 0; i < 100; i++)
+		sw_capture_views(c, 0, 0, views, VIA_BURST);
+	turn_for(20);
+	assert_int_equal(poll(&(struct pollfd){ via_loop_fd(loop), POLLIN, 0 }, 1, 50), 0);
+	assert_true(read(fds[0], some, sizeof(some)) > 0);
+	assert_int_equal(poll(&(struct pollfd){ via_loop_fd(loop), POLLIN, 0 }, 1, 1000), 1);
+	end(c, NULL, NULL);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* Workers may add as fast as control takes, and it has other things to do. */
+static void control_takes_a_bounded_amount_at_a_time(void **state)
+{
+	static uint8_t rest[8000];
+	struct via_piece piece = { rest, sizeof(rest) };
+	int fd = memfd_create("capture", 0);
+	uint64_t frames;
+	struct sw_capture *c;
+
+	(void)state;
+	for (uint32_t i = 0; i < VIA_BURST; i++) {
+		views[i]->len = 60 + sizeof(rest);
+		views[i]->piece = &piece;
+		views[i]->nr_pieces = 1;
+	}
+	c = begin(-1, fd, 0);
+	for (uint32_t i = 0; i < 8; i++) /* more than there is room for */
+		sw_capture_views(c, i % 2, 0, views, VIA_BURST);
+	via_loop_turn(loop, 1000);
+	assert_in_range(lseek(fd, 0, SEEK_END), 1 << 19, 1 << 20);
+	turn_for(20);
+	assert_in_range(lseek(fd, 0, SEEK_END), 2040000, 2 << 20);
+	end(c, &frames, NULL);
+	assert_int_equal(lseek(fd, 0, SEEK_END), 24 + frames * (16 + 60 + sizeof(rest)));
+	close(fd);
+}
+
 static void a_reader_that_goes_away_stops_nothing(void **state)
 {
 	uint64_t frames, lost;
@@ -207,6 +255,8 @@ int main(void)
 		TEST(frames_of_the_port_are_written_as_pcap),
 		TEST(workers_frames_are_merged_by_time),
 		TEST(a_slow_reader_loses_frames_and_whole_ones),
+		TEST(a_reader_that_stops_reading_wakes_nobody),
+		TEST(control_takes_a_bounded_amount_at_a_time),
 		TEST(a_reader_that_goes_away_stops_nothing),
 		TEST(a_file_takes_all),
 	};
