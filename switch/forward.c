@@ -48,7 +48,9 @@ static bool is_alive(struct sw_pass *p, const struct sw_member *to, bool took)
 		atomic_store_explicit(since, p->now_ms, memory_order_relaxed);
 		return true;
 	}
-	return (int32_t)(p->now_ms - full) < SW_LOSSLESS_MS;
+	/* Another worker's clock may be ahead by a turn. A mere signed comparison would wait again, for
+	 * weeks, once the port has been full for weeks. */
+	return p->now_ms - full + SW_LOSSLESS_MS < 2 * SW_LOSSLESS_MS;
 }
 
 static via_cold void hold(struct sw_pass *p, const struct sw_member *to,

@@ -19,7 +19,7 @@
 #define SW_FLOOD_BYTES  2048
 
 /* Where a lossless port is full: how long sources wait for it. */
-#define SW_LOSSLESS_MS 100
+#define SW_LOSSLESS_MS 100u
 
 /* Consecutive views of a burst with the same addresses and VLAN: judged and looked up once. */
 struct sw_run {

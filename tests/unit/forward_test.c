@@ -672,6 +672,22 @@ static void a_lossless_port_that_stays_full_for_100_ms_is_lossy_until_it_drains(
 	assert_int_equal(turn(0), 1);
 }
 
+static void nobody_waits_for_a_lossless_port_that_has_been_full_for_weeks(void **state)
+{
+	(void)state;
+	introduce_all();
+	port[1]->port.lossless = true;
+	port[1]->room = 0;
+	queue_up(0, &(struct frame){ .from = 10, .to = 0 }, 1);
+	assert_int_equal(turn(0), 0);
+	for (uint32_t days = 1; days < 45; days++) {
+		now_us += UINT64_C(86400000000);
+		introduce_all(); /* nobody is forgotten */
+		queue_up(0, &(struct frame){ .from = 10, .to = 11 }, 2);
+		assert_int_equal(turn(0), 0);
+	}
+}
+
 static void a_capture_sees_what_comes_again_once(void **state)
 {
 	int fd = memfd_create("capture", 0);
@@ -741,6 +757,7 @@ int main(void)
 		TEST(what_a_full_lossless_port_does_not_take_comes_again),
 		TEST(others_get_their_frames_once_while_one_is_full),
 		TEST(a_lossless_port_that_stays_full_for_100_ms_is_lossy_until_it_drains),
+		TEST(nobody_waits_for_a_lossless_port_that_has_been_full_for_weeks),
 		TEST(a_capture_sees_what_comes_again_once),
 		TEST(learning_is_refreshed_once_a_second),
 	};
