@@ -594,7 +594,7 @@ void schema_check_static(const struct cfg *cfg, const struct cfg_static *entry, 
 
 static void fdb_ageing(struct reader *r, const struct node *value)
 {
-	r->cfg->fdb_ageing_s = (uint32_t)read_uint(r, value, 10, 1000000);
+	r->cfg->fdb_ageing_s = (uint32_t)read_uint(r, value, 10, 200000);
 }
 
 static void fdb_size(struct reader *r, const struct node *value)
@@ -622,7 +622,7 @@ static void fdb_static(struct reader *r, const struct node *value)
 }
 
 static const struct schema_key fdb_keys[] = {
-	{ "ageing", fdb_ageing, "a number from 10 to 1000000",
+	{ "ageing", fdb_ageing, "a number from 10 to 200000",
 	  "Seconds after which an address that was not seen is forgotten; 300 if not set." },
 	{ "size", fdb_size, "a number from 256 to 1048576",
 	  "Addresses that the switch can remember; 65536 if not set." },

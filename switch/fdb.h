@@ -26,7 +26,7 @@
 
 #define SW_FDB_PLACES      5
 #define SW_FDB_PAGE        64     /* buckets in a page of memory, which share a count of entries */
-#define SW_FDB_MAX_AGE     250000 /* seconds */
+#define SW_FDB_MAX_AGE     200000 /* seconds */
 #define SW_FDB_MAX_ENTRIES (1 << 24)
 
 /* What is known of an address: port in bits 20 to 31, static in bit 19, and below the second in
@@ -37,7 +37,8 @@ typedef uint32_t sw_fdb_value;
 #define SW_FDB_TIMES  (SW_FDB_STATIC - 1)
 #define SW_FDB_NONE   UINT32_MAX /* no value: its time would be SW_FDB_TIMES */
 static_assert(SW_MAX_PORTS <= 1 << 12, "a port index has 12 bits");
-static_assert(SW_FDB_MAX_AGE < SW_FDB_TIMES / 2, "ages do not wrap");
+/* Sweeps come every quarter of the ageing time. */
+static_assert(SW_FDB_MAX_AGE + SW_FDB_MAX_AGE / 4 < SW_FDB_TIMES / 2, "ages do not wrap");
 
 struct sw_fdb_bucket {
 	_Atomic(uint64_t) key[SW_FDB_PLACES]; /* 0: free */

@@ -76,7 +76,7 @@
 { "control: /run/viaduct/control.sock\nfdb: {aging: 300}\n",
   "2: fdb: there is no key 'aging'; did you mean 'ageing'?\n" },
 { "control: /run/viaduct/control.sock\nfdb: {ageing: 1}\n",
-  "2: fdb: ageing is '1'; it must be a number from 10 to 1000000\n" },
+  "2: fdb: ageing is '1'; it must be a number from 10 to 200000\n" },
 { "control: /run/viaduct/control.sock\nfdb: {size: 12}\n",
   "2: fdb: size is '12'; it must be a number from 256 to 1048576\n" },
 { "control: /run/viaduct/control.sock\nfdb: {port_limit: 0}\n",
