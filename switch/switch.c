@@ -137,6 +137,23 @@ static struct place *need_place(const struct sw_switch *sw, uint32_t index, stru
 	return p;
 }
 
+/* ---- learned addresses ---- */
+
+static void forget_now(void *user)
+{
+	struct place *p = user;
+
+	sw_fdb_forget(&p->sw->core.fdb, (int)p->index, SW_FDB_LEARNED);
+}
+
+/* Of a port that is there. What workers learn meanwhile by the old state of things goes as well: a port
+ * that is deleted next is closed after that. */
+static void forget_learned(struct place *p)
+{
+	forget_now(p);
+	via_loop_after_grace(p->sw->loop, forget_now, p);
+}
+
 /* ---- what ports tell ---- */
 
 static void on_queue_changed(void *user, struct via_port *port, uint32_t q)
@@ -151,8 +168,8 @@ static void on_link_changed(void *user, struct via_port *port)
 {
 	struct place *p = user;
 
-	if (!port->link && !p->closing)
-		sw_fdb_forget(&p->sw->core.fdb, (int)p->index, SW_FDB_LEARNED);
+	if (!port->link && !p->closing && p->port) /* else it has learned nothing */
+		forget_learned(p);
 	if (p->link_changed)
 		p->link_changed(p->link_user, port);
 }
@@ -406,7 +423,7 @@ int sw_port_set(struct sw_switch *sw, uint32_t index, const struct sw_port_confi
 	}
 	p->member = new;
 	if (memcmp(&p->config.vlan, &port_config->vlan, sizeof(p->config.vlan)) != 0)
-		sw_fdb_forget(&sw->core.fdb, (int)index, SW_FDB_LEARNED);
+		forget_learned(p);
 	p->config = *port_config;
 	return 0;
 }

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "fake_port.h"
-#include "switch/switch.h"
+#include "switch/core.h"
 
 #define PATIENCE_MS 5000
 
@@ -228,6 +228,27 @@ static void idle_means_no_wake_up_and_no_cpu(void **state)
 	end();
 }
 
+static void what_is_learned_by_an_old_table_is_not_kept(void **state)
+{
+	const struct sw_port_config access = { .vlan = { .vlan = 7 } };
+	struct sw_fdb *fdb;
+	struct sw_fdb_bucket *bucket;
+
+	(void)state;
+	start(1, 10);
+	add("a");
+	fdb = &sw_core_of(sw)->fdb;
+	bucket = sw_fdb_bucket(fdb, sw_fdb_key(0x102, 0));
+	assert_int_equal(sw_port_set(sw, 0, &access, NULL), 0);
+	/* A worker that has not seen the new table yet. */
+	assert_true(sw_fdb_learn(fdb, bucket, sw_fdb_key(0x102, 0), sw_fdb_value_of(0, 1)));
+	assert_int_equal(nr_entries(), 1);
+	for (int i = 0; i < 100 && nr_entries(); i++)
+		via_loop_turn(loop, 10);
+	assert_int_equal(nr_entries(), 0);
+	end();
+}
+
 static void learned_addresses_age_by_themselves(void **state)
 {
 	struct sw_config config = { .nr_workers = 1, .poll_us = 10, .ageing_s = 1 };
@@ -430,6 +451,7 @@ int main(void)
 		cmocka_unit_test(frames_cross_and_addresses_are_learned),
 		cmocka_unit_test(a_quiet_queue_rests_and_its_worker_sleeps),
 		cmocka_unit_test(idle_means_no_wake_up_and_no_cpu),
+		cmocka_unit_test(what_is_learned_by_an_old_table_is_not_kept),
 		cmocka_unit_test(learned_addresses_age_by_themselves),
 		cmocka_unit_test(no_wake_up_is_lost_however_work_and_sleep_meet),
 		cmocka_unit_test(a_queue_that_does_not_run_is_left_alone),
