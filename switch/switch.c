@@ -514,6 +514,9 @@ void sw_nudge(struct sw_core *core, uint32_t what)
 {
 	const uint64_t one = 1;
 
+	/* Pairs with the exchanges of on_nudge() and nudge_done(): what the nudge is about comes before
+	 * this look, so control sees it, or we see that control has to be told. */
+	via_fence();
 	if (atomic_load_explicit(&core->nudged, memory_order_relaxed) & what)
 		return;
 	if (atomic_fetch_or(&core->nudged, what) & what)
