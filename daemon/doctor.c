@@ -19,6 +19,7 @@ struct visit {
 	json_t *findings;
 	const struct cfg_port *config;
 	struct via_port *port;
+	bool connected; /* to a peer, whatever became of that */
 };
 
 static void find(struct visit *visit, enum level level, char *text, const char *hint)
@@ -48,6 +49,14 @@ static char *format(const char *fmt, ...)
 
 /* ---- peers ---- */
 
+static void on_peer_fact(void *user, const char *key, const char *value)
+{
+	struct visit *visit = user;
+
+	if (strcmp(key, "peer") == 0)
+		visit->connected = strncmp(value, "process ", 8) == 0;
+}
+
 static void check_peer(struct visit *visit)
 {
 	const char *path = cfg_port_option(visit->config, "socket");
@@ -57,7 +66,10 @@ static void check_peer(struct visit *visit)
 
 	if (visit->port->link)
 		return;
-	if (strcmp(type, "tap") == 0)
+	if (visit->connected)
+		find(visit, DOCTOR_WARNING, format("its peer is connected, but no queue runs"),
+		     "its guest has not started its driver yet, or was refused what it needs");
+	else if (strcmp(type, "tap") == 0)
 		find(visit, DOCTOR_WARNING, format("the interface does not run"),
 		     "bring it up: ip link set dev NAME up");
 	else if (path && client)
@@ -65,8 +77,7 @@ static void check_peer(struct visit *visit)
 		     "start the other side first, or look there at who listens: it is tried again "
 		     "every two seconds");
 	else if (path)
-		find(visit, DOCTOR_WARNING,
-		     format("no front-end is connected to '%s', or its driver is not up", path),
+		find(visit, DOCTOR_WARNING, format("no front-end is connected to '%s'", path),
 		     "start the VM with -chardev socket,id=c0,path=SOCKET -netdev "
 		     "vhost-user,id=n0,chardev=c0 -device virtio-net-pci,netdev=n0, and with memory "
 		     "that it shares: " VIA_MEM_SHARE_HINT);
@@ -87,7 +98,7 @@ static void on_queue_fact(struct visit *visit, const char *key, const char *valu
 		find(visit, DOCTOR_ERROR, format("%s: %s", key, value),
 		     "the guest's device must start anew: reload its driver or reboot the guest");
 	else
-		find(visit, DOCTOR_ERROR, format("%s is broken: %s", key, value),
+		find(visit, DOCTOR_ERROR, format("%s is %s", key, value),
 		     "the guest's driver broke a rule of the ring; reset its device (reload the "
 		     "driver or reboot the guest)");
 }
@@ -165,6 +176,10 @@ static void on_fact(void *user, const char *key, const char *value)
 		on_memory_fact(visit, value);
 	else if (strcmp(key, "features") == 0)
 		on_features_fact(visit, value);
+	else if (strcmp(key, "refused") == 0)
+		find(visit, visit->port->link ? DOCTOR_NOTE : DOCTOR_ERROR,
+		     format("a request of its front-end was refused: %s", value),
+		     "the sentence says what was wrong with it");
 	else if (strcmp(key, "last peer") == 0 && !strstr(value, "closed the connection"))
 		find(visit, DOCTOR_WARNING, format("its last front-end: %s", value),
 		     "the sentence says what the other side did or lacked; its own log may say more");
@@ -239,6 +254,8 @@ void method_doctor(struct daemon *d, struct rpc_call *call, const json_t *params
 			continue;
 		visit.config = d->cfg->ports[i];
 		visit.port = sw_port(d->sw, (uint32_t)index);
+		visit.connected = false;
+		visit.port->ops->describe(visit.port, on_peer_fact, &visit);
 		check_peer(&visit);
 		visit.port->ops->describe(visit.port, on_fact, &visit);
 		check_drops(&visit);

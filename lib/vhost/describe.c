@@ -75,6 +75,8 @@ static void describe_session(struct via_device *dev, line_fn *line, void *user)
 	struct text t;
 	char word[32];
 
+	if (dev->refused.text[0])
+		line(user, "refused", dev->refused.text);
 	if (dev->session != VU_CONNECTED) {
 		line(user, "peer", dev->trouble[0] ? dev->trouble : "none");
 		if (dev->ended[0])
@@ -84,9 +86,9 @@ static void describe_session(struct via_device *dev, line_fn *line, void *user)
 	snprintf(word, sizeof(word), "process %d", dev->peer_pid);
 	line(user, "peer", word);
 	t = names_of(dev->features, feature_names, 64);
-	line(user, "features", t.bytes);
+	line(user, "features", t.len ? t.bytes : "none");
 	t = names_of(dev->protocol, protocol_names, VU_NR_PROTOCOL_FEATURES);
-	line(user, "protocol", t.bytes);
+	line(user, "protocol", t.len ? t.bytes : "none");
 }
 
 static void describe_memory(struct via_device *dev, line_fn *line, void *user)
@@ -107,20 +109,21 @@ static void describe_memory(struct via_device *dev, line_fn *line, void *user)
 static void describe_queue(const struct vu_queue *q, line_fn *line, void *user)
 {
 	enum via_broken broken = atomic_load_explicit(&q->vq.broken, memory_order_relaxed);
-	char key[32], word[256];
+	char key[32], word[256], state[128] = "runs";
 
 	if (!q->has_num && !q->ring && !q->refused[0])
 		return; /* never mentioned by the front-end */
 	snprintf(key, sizeof(key), "queue %u", q->index);
+	if (broken)
+		snprintf(state, sizeof(state), "broken: %s", via_broken_text(broken));
 	if (q->refused[0])
 		snprintf(word, sizeof(word), "refused: %s", q->refused);
 	else if (!q->ring)
 		snprintf(word, sizeof(word), "stopped");
 	else
 		snprintf(word, sizeof(word), "%s, %s, %u slots%s%s, %llu calls, armed %llu times",
-			 broken ? via_broken_text(broken) : "runs",
-			 q->ring->ring.format == VIA_RING_PACKED ? "packed" : "split", q->num,
-			 vu_queue_is_enabled(q) ? "" : ", disabled",
+			 state, q->ring->ring.format == VIA_RING_PACKED ? "packed" : "split",
+			 q->num, vu_queue_is_enabled(q) ? "" : ", disabled",
 			 q->ring->ring.kick_fd < 0 ? ", polled" : "",
 			 (unsigned long long)via_counter_read(&q->vq.calls),
 			 (unsigned long long)via_counter_read(&q->vq.kicks_wanted));

@@ -318,8 +318,10 @@ static void message_done(struct via_device *dev)
 	}
 	if (dev->session != VU_CONNECTED)
 		return; /* the answer could not be sent */
-	if (dev->result < 0)
+	if (dev->result < 0) {
 		vu_log(dev, VIA_LOG_WARNING, "%s", dev->why.text);
+		dev->refused = dev->why;
+	}
 	dev->msg = NULL;
 	vu_conn_next(dev->conn);
 	if (dev->control.pending)

@@ -83,6 +83,7 @@ static void begin(struct via_device *dev, int fd)
 	}
 	dev->session = VU_CONNECTED;
 	dev->trouble[0] = '\0';
+	dev->refused.text[0] = '\0';
 	dev->retry_ms = RETRY_MIN_MS;
 	dev->peer_pid = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 ? peer.pid : 0;
 	vu_log(dev, VIA_LOG_INFO, "a front-end connected (process %d)", dev->peer_pid);
