@@ -22,6 +22,7 @@ struct reader {
 	struct cfg *cfg;
 	struct cfg_port *port;
 	struct cfg_static *entry;
+	unsigned int metrics_line;
 };
 
 struct schema_key {
@@ -43,6 +44,9 @@ static const char *describe(const struct node *value, char *text, size_t size)
 	if (value->is_null)
 		return "empty";
 	snprintf(text, size, "'%.48s%s'", value->text, strlen(value->text) > 48 ? "…" : "");
+	for (char *c = text; *c; c++)
+		if ((unsigned char)*c < ' ')
+			*c = ' '; /* a sentence has one line */
 	return text;
 }
 
@@ -186,7 +190,9 @@ static void port_name(struct reader *r, const struct node *value)
 
 	if (!text)
 		return;
-	if (value_name(text))
+	if (strcmp(text, "all") == 0)
+		wrong(r, value, "another one: 'all' means all ports");
+	else if (value_name(text))
 		snprintf(r->port->name, sizeof(r->port->name), "%s", text);
 	else
 		wrong(r, value, NAME_FORM);
@@ -288,6 +294,10 @@ static const struct schema_key port_keys[] = {
 
 static void describe_form(const struct via_port_key *key, char *form, size_t size)
 {
+	if (key->form) {
+		snprintf(form, size, "%s", key->form);
+		return;
+	}
 	switch (key->kind) {
 	case VIA_KEY_STRING:
 		snprintf(form, size, "a text");
@@ -446,7 +456,7 @@ static char *read_option(struct reader *r, const struct node *value, const struc
 	describe_form(key, form, sizeof(form));
 	if (!text_of(r, value, form))
 		return NULL;
-	if (fits(r, value, key, &reported))
+	if (fits(r, value, key, &reported) && (!key->fits || key->fits(value->text)))
 		return normal_text(value->text, key);
 	if (!reported)
 		wrong(r, value, form);
@@ -607,6 +617,19 @@ static void fdb_port_limit(struct reader *r, const struct node *value)
 	r->cfg->fdb_port_limit = (uint32_t)read_uint(r, value, 1, 1048576);
 }
 
+/* One address is at one place. */
+static void check_twice(struct reader *r, const struct cfg_static *entry)
+{
+	for (uint32_t i = 0; i < r->cfg->nr_statics; i++) {
+		const struct cfg_static *other = &r->cfg->statics[i];
+
+		if (entry->port[0] && other->port[0] && entry->vlan == other->vlan &&
+		    memcmp(entry->mac, other->mac, sizeof(entry->mac)) == 0)
+			mistakes_add(r->m, entry->line,
+				     "fdb entry: its address is already in line %u", other->line);
+	}
+}
+
 static void fdb_static(struct reader *r, const struct node *value)
 {
 	struct cfg_static entry;
@@ -617,6 +640,7 @@ static void fdb_static(struct reader *r, const struct node *value)
 	}
 	for (const struct node *child = value->first; child; child = child->next) {
 		schema_read_static(&entry, child, r->m);
+		check_twice(r, &entry);
 		cfg_add_static(r->cfg, &entry);
 	}
 }
@@ -631,6 +655,114 @@ static const struct schema_key fdb_keys[] = {
 	{ "static", fdb_static, "a list of {mac, vlan, port}", "Addresses that never move." },
 	{ NULL, NULL, NULL, NULL },
 };
+
+/* ---- between ports ---- */
+
+/* The key of a path that the port listens on or connects to, and whether it listens. */
+static const char *socket_of(const struct cfg_port *port, bool *listens)
+{
+	for (const struct via_port_key *key = port->ops->keys; key && key->name; key++) {
+		const char *mode = cfg_port_option(port, "mode");
+		const char *path = cfg_port_option(port, key->name);
+
+		if (key->kind != VIA_KEY_PATH || !path)
+			continue;
+		if (mode)
+			*listens = strcmp(mode, "server") == 0;
+		else
+			*listens = strcmp(port->ops->type, "vhost-user") == 0;
+		return path;
+	}
+	return NULL;
+}
+
+/* Two that listen, or two that connect as the same thing; one of each is a chain of two ports. */
+static bool sockets_collide(const struct cfg_port *a, const struct cfg_port *b)
+{
+	bool a_listens = false, b_listens = false;
+	const char *of_a = a->ops && b->ops ? socket_of(a, &a_listens) : NULL;
+	const char *of_b = of_a ? socket_of(b, &b_listens) : NULL;
+
+	return of_b && strcmp(of_a, of_b) == 0 && (a_listens == b_listens || a->ops == b->ops);
+}
+
+static const char *interface_of(const struct cfg_port *port)
+{
+	const char *ifname = cfg_port_option(port, "ifname");
+
+	if (ifname || !port->ops || strcmp(port->ops->type, "tap") != 0)
+		return ifname;
+	return port->name;
+}
+
+static bool interfaces_collide(const struct cfg_port *a, const struct cfg_port *b)
+{
+	const char *of_a = interface_of(a), *of_b = interface_of(b);
+
+	return of_a && of_b && !strchr(of_a, '%') && strcmp(of_a, of_b) == 0;
+}
+
+static void check_pair(const struct cfg_port *port, const struct cfg_port *other,
+		       struct mistakes *m)
+{
+	char first[32] = "";
+	bool listens;
+
+	if (port->line && other->line)
+		snprintf(first, sizeof(first), " in line %u", other->line);
+	if (strcmp(port->name, other->name) == 0)
+		mistakes_add(m, port->line, "port '%s': there is already a port of this name%s",
+			     port->name, first);
+	else if (sockets_collide(port, other))
+		mistakes_add(m, port->line,
+			     "port '%s': the socket '%s' is already that of port '%s'%s",
+			     port->name, socket_of(port, &listens), other->name, first);
+	else if (interfaces_collide(port, other))
+		mistakes_add(m, port->line,
+			     "port '%s': the interface '%s' is already that of port '%s'%s",
+			     port->name, interface_of(port), other->name, first);
+}
+
+/* The daemon's own sockets are no port's. */
+static void check_own_sockets(const struct cfg *cfg, const struct cfg_port *port,
+			      struct mistakes *m)
+{
+	bool listens;
+	const char *path = port->ops ? socket_of(port, &listens) : NULL;
+
+	if (path && cfg->control && strcmp(path, cfg->control) == 0)
+		mistakes_add(m, port->line, "port '%s': '%s' is the control socket", port->name,
+			     path);
+	if (path && cfg->metrics && strncmp(cfg->metrics, "unix:", 5) == 0 &&
+	    strcmp(path, cfg->metrics + 5) == 0)
+		mistakes_add(m, port->line, "port '%s': '%s' is the metrics socket", port->name,
+			     path);
+}
+
+/* Once all keys are known: 'control' may come behind 'ports'. */
+static void check_sockets(const struct cfg *cfg, unsigned int metrics_line, struct mistakes *m)
+{
+	if (cfg->metrics && cfg->control && strncmp(cfg->metrics, "unix:", 5) == 0 &&
+	    strcmp(cfg->metrics + 5, cfg->control) == 0)
+		mistakes_add(m, metrics_line, "metrics: '%s' is the control socket", cfg->control);
+	for (uint32_t i = 0; i < cfg->nr_ports; i++)
+		check_own_sockets(cfg, cfg->ports[i], m);
+}
+
+static void check_among_ports(const struct cfg *cfg, const struct cfg_port *port,
+			      const struct cfg_port *replaces, struct mistakes *m)
+{
+	for (uint32_t i = 0; i < cfg->nr_ports; i++)
+		if (cfg->ports[i] != replaces)
+			check_pair(port, cfg->ports[i], m);
+}
+
+void schema_check_port(const struct cfg *cfg, const struct cfg_port *port,
+		       const struct cfg_port *replaces, struct mistakes *m)
+{
+	check_among_ports(cfg, port, replaces, m);
+	check_own_sockets(cfg, port, m);
+}
 
 /* ---- the top ---- */
 
@@ -662,6 +794,7 @@ static void top_metrics(struct reader *r, const struct node *value)
 		wrong(r, value, METRICS_FORM);
 		return;
 	}
+	r->metrics_line = value->line;
 	free(r->cfg->metrics);
 	r->cfg->metrics = strdup(text);
 }
@@ -794,7 +927,7 @@ static void read_port_of_list(struct reader *r, const struct node *map)
 		return;
 	schema_read_port(port, map, r->m);
 	if (port->ops && port->name[0])
-		schema_check_port(r->cfg, port, NULL, r->m);
+		check_among_ports(r->cfg, port, NULL, r->m);
 	if (cfg_add_port(r->cfg, port) < 0)
 		cfg_port_free(port);
 }
@@ -845,86 +978,11 @@ void schema_read(struct cfg *cfg, const struct node *map, struct mistakes *m)
 	read_map(&r, map, top_keys);
 	for (uint32_t i = 0; i < cfg->nr_statics; i++)
 		schema_check_static(cfg, &cfg->statics[i], m);
+	check_sockets(cfg, r.metrics_line, m);
 	if (!cfg->control)
 		mistakes_add(m, 0,
 			     "XDG_RUNTIME_DIR is not set, so there is no place for the control "
 			     "socket; give one, such as 'control: /tmp/viaduct/control.sock'");
-}
-
-/* ---- between ports ---- */
-
-/* The key of a path that the port listens on or connects to, and whether it listens. */
-static const char *socket_of(const struct cfg_port *port, bool *listens)
-{
-	for (const struct via_port_key *key = port->ops->keys; key && key->name; key++) {
-		const char *mode = cfg_port_option(port, "mode");
-		const char *path = cfg_port_option(port, key->name);
-
-		if (key->kind != VIA_KEY_PATH || !path)
-			continue;
-		if (mode)
-			*listens = strcmp(mode, "server") == 0;
-		else
-			*listens = strcmp(port->ops->type, "vhost-user") == 0;
-		return path;
-	}
-	return NULL;
-}
-
-/* Two that listen, or two that connect as the same thing; one of each is a chain of two ports. */
-static bool sockets_collide(const struct cfg_port *a, const struct cfg_port *b)
-{
-	bool a_listens = false, b_listens = false;
-	const char *of_a = a->ops && b->ops ? socket_of(a, &a_listens) : NULL;
-	const char *of_b = of_a ? socket_of(b, &b_listens) : NULL;
-
-	return of_b && strcmp(of_a, of_b) == 0 && (a_listens == b_listens || a->ops == b->ops);
-}
-
-static bool interfaces_collide(const struct cfg_port *a, const struct cfg_port *b)
-{
-	const char *of_a = cfg_port_option(a, "ifname"), *of_b = cfg_port_option(b, "ifname");
-
-	return of_a && of_b && a->ops == b->ops && !strchr(of_a, '%') && strcmp(of_a, of_b) == 0;
-}
-
-static void check_pair(const struct cfg_port *port, const struct cfg_port *other,
-		       struct mistakes *m)
-{
-	char first[32] = "";
-	bool listens;
-
-	if (port->line && other->line)
-		snprintf(first, sizeof(first), " in line %u", other->line);
-	if (strcmp(port->name, other->name) == 0)
-		mistakes_add(m, port->line, "port '%s': there is already a port of this name%s",
-			     port->name, first);
-	else if (sockets_collide(port, other))
-		mistakes_add(m, port->line,
-			     "port '%s': the socket '%s' is already that of port '%s'%s",
-			     port->name, socket_of(port, &listens), other->name, first);
-	else if (interfaces_collide(port, other))
-		mistakes_add(m, port->line,
-			     "port '%s': the interface '%s' is already that of port '%s'%s",
-			     port->name, cfg_port_option(port, "ifname"), other->name, first);
-}
-
-void schema_check_port(const struct cfg *cfg, const struct cfg_port *port,
-		       const struct cfg_port *replaces, struct mistakes *m)
-{
-	bool listens;
-	const char *path = socket_of(port, &listens);
-
-	for (uint32_t i = 0; i < cfg->nr_ports; i++)
-		if (cfg->ports[i] != replaces)
-			check_pair(port, cfg->ports[i], m);
-	if (path && cfg->control && strcmp(path, cfg->control) == 0)
-		mistakes_add(m, port->line, "port '%s': '%s' is the control socket", port->name,
-			     path);
-	if (path && cfg->metrics && strncmp(cfg->metrics, "unix:", 5) == 0 &&
-	    strcmp(path, cfg->metrics + 5) == 0)
-		mistakes_add(m, port->line, "port '%s': '%s' is the metrics socket", port->name,
-			     path);
 }
 
 /* ---- documentation ---- */

@@ -13,9 +13,17 @@
 #include "net/bytes.h"
 #include "port/types.h"
 
+#define SIZES_FORM "numbers from 60 to 65549, with commas between, at most 64"
+static_assert(GEN_MIN_SIZE == 60 && GEN_MAX_SIZE == 65549 && GEN_MAX_SIZES == 64,
+	      "as SIZES_FORM says");
+
+static bool is_sizes(const char *text);
+
 static const struct via_port_key keys[] = {
 	{ .name = "size",
 	  .kind = VIA_KEY_STRING,
+	  .fits = is_sizes,
+	  .form = SIZES_FORM,
 	  .help = "bytes of a frame (60), 60 to 65549, or several, sent in turn: 60,60,1514" },
 	{ .name = "flows",
 	  .kind = VIA_KEY_UINT,
@@ -75,11 +83,7 @@ void gen_pattern_fill(void)
 
 static int bad_size(const char *text, struct via_error *err)
 {
-	return via_fail(
-		err, -EINVAL,
-		"size is '%.80s'; it must be a number from %d to %d, or up to %d of them with "
-		"commas between",
-		text, GEN_MIN_SIZE, GEN_MAX_SIZE, GEN_MAX_SIZES);
+	return via_fail(err, -EINVAL, "size is '%.80s'; it must be %s", text, SIZES_FORM);
 }
 
 static int parse_sizes(const char *text, uint32_t sizes[GEN_MAX_SIZES], uint32_t *n,
@@ -100,6 +104,13 @@ static int parse_sizes(const char *text, uint32_t sizes[GEN_MAX_SIZES], uint32_t
 			return 0;
 	}
 	return bad_size(text, err);
+}
+
+static bool is_sizes(const char *text)
+{
+	uint32_t sizes[GEN_MAX_SIZES], n;
+
+	return parse_sizes(text, sizes, &n, NULL) == 0;
 }
 
 static uint64_t hash_name(const char *name)

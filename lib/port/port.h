@@ -108,6 +108,10 @@ struct via_port_key {
 	const char *choices;
 	bool required;
 	const char *help; /* a sentence */
+	/* For --check, where not every value of the kind fits: whether 'value' does, and what it must
+	 * be. NULL: all do. open() answers for itself. */
+	bool (*fits)(const char *value);
+	const char *form;
 };
 
 /* One line of 'viaduct port show': a name and what it is, both text. */

@@ -23,9 +23,19 @@
 #define TUN_F_USO6 0x40
 #endif
 
+static bool is_ifname(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 0 && len < IFNAMSIZ && !strpbrk(name, "/: \t\n") && strcmp(name, ".") != 0 &&
+	       strcmp(name, "..") != 0;
+}
+
 static const struct via_port_key tap_keys[] = {
 	{ .name = "ifname",
 	  .kind = VIA_KEY_STRING,
+	  .fits = is_ifname,
+	  .form = "an interface's name: 1 to 15 bytes without '/', ':' or blanks",
 	  .help = "Name of the kernel's interface, at most 15 bytes; it is made if it does not exist, "
 		  "and a %d in it becomes a number. Default: the port's name." },
 	{ .name = "queues",
@@ -70,15 +80,13 @@ static void tap_close(struct via_port *port, void (*closed)(void *user), void *u
 static int choose_name(struct tap *tap, const struct via_port_config *config, struct via_error *err)
 {
 	const char *name = via_port_option(config, "ifname", config->name);
-	size_t len = strlen(name);
 
-	if (len == 0 || len >= IFNAMSIZ || strpbrk(name, "/: \t\n") || strcmp(name, ".") == 0 ||
-	    strcmp(name, "..") == 0)
+	if (!is_ifname(name))
 		return via_fail(err, -EINVAL,
 				"'%.64s' cannot be an interface's name: it must be 1 to %d bytes "
 				"without '/', ':' or blanks; give one with 'ifname'",
 				name, IFNAMSIZ - 1);
-	memcpy(tap->ifname, name, len + 1);
+	memcpy(tap->ifname, name, strlen(name) + 1);
 	return 0;
 }
 

@@ -2,6 +2,8 @@
 /* A VM or container: the device side of a vhost-user socket (viaduct/device.h) as a port. */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -404,6 +406,20 @@ static void vhost_user_ask_announce(struct via_port *port)
 	via_device_announce(of(port)->device);
 }
 
+static bool is_user(const char *text)
+{
+	uint32_t id;
+
+	return is_number(text, &id) || getpwnam(text);
+}
+
+static bool is_group(const char *text)
+{
+	uint32_t id;
+
+	return is_number(text, &id) || getgrnam(text);
+}
+
 static const struct via_port_key keys[] = {
 	{ .name = "socket",
 	  .kind = VIA_KEY_PATH,
@@ -421,9 +437,13 @@ static const struct via_port_key keys[] = {
 	  .help = "queue pairs offered (1)" },
 	{ .name = "owner",
 	  .kind = VIA_KEY_STRING,
+	  .fits = is_user,
+	  .form = "a user of this host, by name or number",
 	  .help = "user, by name or number, who owns the socket that we listen on" },
 	{ .name = "group",
 	  .kind = VIA_KEY_STRING,
+	  .fits = is_group,
+	  .form = "a group of this host, by name or number",
 	  .help = "its group, by name or number, such as kvm or libvirt-qemu" },
 	{ .name = "perm", .kind = VIA_KEY_OCTAL, .help = "its mode, such as 0660" },
 	{ .name = "features",

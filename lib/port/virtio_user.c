@@ -195,6 +195,14 @@ static uint32_t virtio_user_egress(struct via_port *port, struct via_view *const
 	return done;
 }
 
+/* Rings of other sizes cannot be split ones. */
+static bool is_power_of_2(const char *value)
+{
+	const unsigned long size = strtoul(value, NULL, 10);
+
+	return size && (size & (size - 1)) == 0;
+}
+
 static const struct via_port_key keys[] = {
 	{ .name = "socket",
 	  .kind = VIA_KEY_PATH,
@@ -213,6 +221,8 @@ static const struct via_port_key keys[] = {
 	  .kind = VIA_KEY_UINT,
 	  .min = 2,
 	  .max = 32768,
+	  .fits = is_power_of_2,
+	  .form = "a power of 2 from 2 to 32768",
 	  .help = "slots of each ring (256)" },
 	{ .name = "features",
 	  .kind = VIA_KEY_FEATURES,
