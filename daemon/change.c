@@ -18,6 +18,7 @@
 #include <viaduct/log.h>
 
 #include "base/base.h"
+#include "daemon/methods.h"
 
 struct planned {
 	struct cfg_port *port; /* to open; owned */
@@ -179,6 +180,8 @@ static void open_planned(struct change *change, struct planned *planned)
 	}
 	if (!planned->old) {
 		report(change, "failed", "%s", err.text);
+		if (d->broker)
+			broker_forget(d->broker, planned->port->name);
 	} else if (bring_in(d, planned->old, &again) == 0) {
 		report(change, "failed", "%s; it is as before", err.text);
 		planned->old = NULL;
@@ -269,6 +272,8 @@ static struct cfg_port *close_port(struct change *change, const char *name)
 	int index = sw_port_find(d->sw, name);
 	struct via_error err;
 
+	if (index >= 0)
+		method_port_closing(d, index);
 	change->nr_closing++;
 	if (index < 0) {
 		report(change, "failed", "there is no port '%s'", name);

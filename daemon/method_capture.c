@@ -19,6 +19,14 @@ static bool stop(struct daemon *d, uint64_t *frames, uint64_t *lost)
 	return true;
 }
 
+void method_port_closing(struct daemon *d, int index)
+{
+	uint64_t frames, lost;
+
+	if (index == d->capture_port)
+		stop(d, &frames, &lost);
+}
+
 void method_client_gone(struct daemon *d, void *client)
 {
 	uint64_t frames, lost;
@@ -70,6 +78,7 @@ void method_capture_start(struct daemon *d, struct rpc_call *call, const json_t 
 		return;
 	}
 	d->capture_fd = fd;
+	d->capture_port = index;
 	d->capture_owner = rpc_client_of(call);
 	rpc_result(call, json_object());
 }

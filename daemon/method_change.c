@@ -50,6 +50,10 @@ static void answer_change(void *user, const struct node *report)
 	}
 	for (const struct node *text = failed->first; text; text = text->next)
 		mistakes_add(&m, 0, "%s", text->text);
+	for (const struct node *list = report->first; list; list = list->next)
+		if (list != failed && strcmp(list->key, "notes") != 0)
+			mistakes_add(&m, 0, "%s all the same: %s%s", list->key, list->first->text,
+				     list->first->next ? ", …" : "");
 	refuse(call, RPC_FAILED, "", &m);
 }
 

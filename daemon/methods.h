@@ -27,6 +27,10 @@ method_fn method_doctor;
  * the reason in 'err'; 'done' is called at the end if it returned 0. */
 enum rpc_code method_start_reload(struct daemon *d, void (*done)(void *, const struct node *),
 				  void *user, struct mistakes *m, struct via_error *err);
+/* The port with this index is about to close: its capture ends, lest it go on with whoever is next at
+ * that index. */
+void method_port_closing(struct daemon *d, int index);
+
 /* A client has gone: its capture ends. */
 void method_client_gone(struct daemon *d, void *client);
 

@@ -465,13 +465,16 @@ static void serve_lines(struct rpc_client *client)
 		char *end = memchr(client->in.data, '\n', client->in.used), *line;
 		size_t size = end ? (size_t)(end - client->in.data) : 0;
 
-		if (!end)
+		if (!end && !client->at_end)
 			return;
-		*end = '\0';
+		if (!end) /* the last one, of a client that has said all */
+			size = client->in.used;
 		line = malloc(size + 1); /* serving may drop the buffer */
-		if (line)
-			memcpy(line, client->in.data, size + 1);
-		buffer_drop(&client->in, size + 1);
+		if (line) {
+			memcpy(line, client->in.data, size);
+			line[size] = '\0';
+		}
+		buffer_drop(&client->in, size + (end ? 1 : 0));
 		if (line && strspn(line, " \t\r") < size)
 			serve_line(client, line, size);
 		free(line);

@@ -33,7 +33,8 @@ struct daemon {
 	bool ending;
 	/* A capture: who asked (to end it with its client), where to. */
 	void *capture_owner;
-	int capture_fd; /* -1: none */
+	int capture_fd;   /* -1: none */
+	int capture_port; /* its index; -1: all */
 };
 
 #endif
