@@ -24,6 +24,11 @@ static enum cli_status print_report(struct cli *cli, json_t *report)
 		return cli_print_json(report);
 	json_object_foreach(report, what, list)
 	{
+		if (strcmp(what, "notes") == 0) { /* sentences */
+			json_array_foreach(list, i, name)
+				printf("note: %s\n", json_string_value(name));
+			continue;
+		}
 		printf("%s: ", what);
 		json_array_foreach(list, i, name)
 			printf("%s%s", i ? ", " : "", json_string_value(name));
@@ -66,6 +71,10 @@ enum cli_status cli_port_del(struct cli *cli, int argc, char *argv[])
 
 enum cli_status cli_port_set(struct cli *cli, int argc, char *argv[])
 {
+	for (int i = 1; i < argc; i++)
+		if (strncmp(argv[i], "name=", 5) == 0)
+			return cli_fail(CLI_USAGE,
+					"a port keeps its name; delete it and add another");
 	return ask_with_pairs(cli, "port.set", "name", argc, argv, "viaduct port set vm1 vlan=10");
 }
 
@@ -150,16 +159,20 @@ static enum cli_status replace_file(const char *path, const char *text)
 	struct stat st = { .st_mode = 0644 };
 	char *temporary = NULL;
 	enum cli_status status = CLI_OK;
+	bool kept;
 	int fd;
 
 	if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
 		return cli_fail(CLI_FAILED, "no memory");
-	stat(path, &st);
+	kept = stat(path, &st) == 0;
 	fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0) {
 		status =
 			cli_fail(CLI_FAILED, "cannot write beside '%s': %s", path, strerror(errno));
 	} else {
+		/* Whose file it was, as far as we may give it away. */
+		if (kept && fchown(fd, st.st_uid, st.st_gid) < 0)
+			st.st_mode &= 0755;
 		if (fchmod(fd, st.st_mode & 0777) < 0 || !write_all(fd, text) || fsync(fd) < 0 ||
 		    rename(temporary, path) < 0) {
 			status = cli_fail(CLI_FAILED, "cannot write '%s': %s", path,
@@ -172,25 +185,36 @@ static enum cli_status replace_file(const char *path, const char *text)
 	return status;
 }
 
+/* To the file that 'path' names in the end: a link stays a link. */
+static enum cli_status write_file(const char *path, const char *text)
+{
+	char *real = realpath(path, NULL);
+	enum cli_status status = replace_file(real ? real : path, text);
+
+	free(real);
+	return status;
+}
+
 enum cli_status cli_save(struct cli *cli, int argc, char *argv[])
 {
 	json_t *answer = cli_ask(cli, "save", NULL);
 	const char *path = argc ? argv[0] : cli_string(answer, "config");
+	bool to_stdout = strcmp(path, "-") == 0;
 	enum cli_status status = CLI_OK;
 
 	if (!answer)
 		return CLI_FAILED;
-	if (cli->json)
-		return cli_print_json(answer);
-	if (strcmp(path, "-") == 0)
-		fputs(cli_string(answer, "yaml"), stdout);
-	else if (!path[0])
+	if (!path[0])
 		status = cli_fail(CLI_FAILED,
 				  "viaductd was started without --config, so there is no "
 				  "usual file; name one: viaduct save FILE");
-	else
-		status = replace_file(path, cli_string(answer, "yaml"));
-	if (status == CLI_OK && strcmp(path, "-") != 0)
+	else if (!to_stdout)
+		status = write_file(path, cli_string(answer, "yaml"));
+	if (status == CLI_OK && cli->json)
+		return cli_print_json(answer);
+	if (status == CLI_OK && to_stdout)
+		fputs(cli_string(answer, "yaml"), stdout);
+	else if (status == CLI_OK)
 		printf("saved to '%s'\n", path);
 	json_decref(answer);
 	return status;

@@ -260,6 +260,21 @@ static void print_usage(FILE *out)
 	fputs("\nExit codes: 0 done, 1 it did not work, 2 the command line is wrong.\n", out);
 }
 
+/* All commands that begin with 'first'. Returns whether there are some. */
+static bool print_group(const char *first)
+{
+	size_t len = strlen(first);
+	bool some = false;
+
+	for (const struct cli_command *c = cli_commands; c->words; c++) {
+		if (strncmp(c->words, first, len) != 0 || c->words[len] != ' ')
+			continue;
+		printf("viaduct %s %s\n    %s\n", c->words, c->args, c->help);
+		some = true;
+	}
+	return some;
+}
+
 enum cli_status cli_help(struct cli *cli, int argc, char *argv[])
 {
 	const struct cli_command *c;
@@ -271,6 +286,8 @@ enum cli_status cli_help(struct cli *cli, int argc, char *argv[])
 		return CLI_OK;
 	}
 	c = find(argc, argv, &nr_words);
+	if (!c && argc == 1 && print_group(argv[0]))
+		return CLI_OK;
 	if (!c)
 		return unknown(argc, argv);
 	printf("viaduct %s %s\n%s\n", c->words, c->args, c->help);
@@ -345,7 +362,9 @@ int main(int argc, char *argv[])
 	}
 	status = run(&cli, nr_words, argv);
 	rpc_disconnect(&cli.caller);
-	if (fflush(stdout) != 0 && status == CLI_OK)
-		return CLI_FAILED;
+	if ((fflush(stdout) != 0 || ferror(stdout)) && status == CLI_OK)
+		return errno == EPIPE ? CLI_FAILED
+				      : (int)cli_fail(CLI_FAILED, "cannot write the output: %s",
+						      strerror(errno));
 	return (int)status;
 }

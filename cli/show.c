@@ -89,6 +89,23 @@ enum cli_status cli_status_command(struct cli *cli, int argc, char *argv[])
 
 /* ---- ports ---- */
 
+static void print_value(const json_t *value);
+
+/* "packed: off, indirect: off" */
+static void print_map(const json_t *map)
+{
+	/* The cast is for jansson's iterator, which does not write. */
+	json_t *object = (json_t *)(uintptr_t)map, *value;
+	const char *key, *comma = "";
+
+	json_object_foreach(object, key, value)
+	{
+		printf("%s%s: ", comma, key);
+		print_value(value);
+		comma = ", ";
+	}
+}
+
 static void print_value(const json_t *value)
 {
 	char *text;
@@ -97,6 +114,8 @@ static void print_value(const json_t *value)
 		fputs(json_string_value(value), stdout);
 	} else if (json_is_boolean(value)) {
 		fputs(json_is_true(value) ? "on" : "off", stdout);
+	} else if (json_is_object(value)) {
+		print_map(value);
 	} else {
 		text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
 		fputs(text ? text : "", stdout);

@@ -39,9 +39,14 @@ static void add_direction(struct table *table, const json_t *now, const json_t *
 		   table_short(text, rate(now, before, direction, "dropped", seconds)));
 }
 
+static double seconds_between(const json_t *before, const json_t *now)
+{
+	return (double)(cli_number(now, "time_us") - cli_number(before, "time_us")) / 1e6;
+}
+
 static void print_rates(const json_t *now, const json_t *before)
 {
-	double seconds = (double)(cli_number(now, "time_us") - cli_number(before, "time_us")) / 1e6;
+	double seconds = seconds_between(before, now);
 	struct table *table =
 		table_create("PORT|TYPE|LINK|>RECEIVED/s|>bit/s|>DROPS/s|>SENT/s|>bit/s|>DROPS/s");
 	const json_t *port;
@@ -59,6 +64,43 @@ static void print_rates(const json_t *now, const json_t *before)
 		add_direction(table, port, old, "transmit", seconds);
 	}
 	table_print(table, stdout);
+}
+
+static json_t *direction_json(const json_t *now, const json_t *before, const char *direction,
+			      double seconds)
+{
+	return json_pack("{s:f, s:f, s:f}", "packets_per_second",
+			 rate(now, before, direction, "packets", seconds), "bits_per_second",
+			 rate(now, before, direction, "bytes", seconds) * 8, "drops_per_second",
+			 rate(now, before, direction, "dropped", seconds));
+}
+
+/* One object a reading, on a line of its own if others follow. */
+static void print_rates_json(const json_t *now, const json_t *before)
+{
+	double seconds = seconds_between(before, now);
+	json_t *ports = json_array(), *all;
+	const json_t *port;
+	char *text;
+	size_t i;
+
+	json_array_foreach(json_object_get(now, "ports"), i, port)
+	{
+		const json_t *old = find_port(before, cli_string(port, "name"));
+
+		json_array_append_new(
+			ports, json_pack("{s:O, s:O, s:O, s:o, s:o}", "name",
+					 json_object_get(port, "name"), "type",
+					 json_object_get(port, "type"), "link",
+					 json_object_get(port, "link"), "receive",
+					 direction_json(port, old, "receive", seconds), "transmit",
+					 direction_json(port, old, "transmit", seconds)));
+	}
+	all = json_pack("{s:f, s:o}", "seconds", seconds, "ports", ports);
+	text = json_dumps(all, JSON_COMPACT);
+	puts(text ? text : "{}");
+	free(text);
+	json_decref(all);
 }
 
 static bool parse(int argc, char *argv[], bool *once, double *seconds)
@@ -99,9 +141,12 @@ enum cli_status cli_top(struct cli *cli, int argc, char *argv[])
 		now = cli_ask(cli, "stats", NULL);
 		if (!now)
 			break;
-		if (!once && isatty(STDOUT_FILENO))
+		if (!once && !cli->json && isatty(STDOUT_FILENO))
 			fputs("\033[H\033[2J", stdout); /* home, clear */
-		print_rates(now, before);
+		if (cli->json)
+			print_rates_json(now, before);
+		else
+			print_rates(now, before);
 		fflush(stdout);
 		json_decref(before);
 		before = now;

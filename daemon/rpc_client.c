@@ -134,8 +134,7 @@ static int read_answer(struct rpc_caller *caller, json_t **answer, struct via_er
 	size_t size;
 
 	if (ret < 0)
-		return via_fail(err, ret, "viaductd went away before it answered: %s",
-				strerror(-ret));
+		return via_fail(err, ret, "viaductd went away before it answered");
 	size = (size_t)(end - caller->data);
 	*answer = json_loadb(caller->data, size, 0, &error);
 	caller->used -= size + 1;
@@ -174,7 +173,8 @@ int rpc_call_method(struct rpc_caller *caller, const char *method, json_t *param
 		ret = send_line(caller, line, fd);
 	free(text);
 	free(line);
-	if (ret < 0)
+	/* Who closes at once may have said why: too many clients. */
+	if (ret < 0 && ret != -EPIPE)
 		return via_fail(err, ret, "cannot ask viaductd: %s", strerror(-ret));
 	ret = read_answer(caller, &answer, err);
 	if (ret < 0)

@@ -2,10 +2,12 @@
 """Mistakes, each with the sentence that it must be answered with: configurations, starts, calls of the
 control API, command lines. Runs the real programs; what depends on the machine is cut off."""
 
+import array
 import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import time
 import unittest
@@ -95,6 +97,7 @@ COMMAND_WORDS = {
     "port del x": (1, "there is no port 'x'"),
     "port set a": (2, "too few words; it is: viaduct port set NAME KEY=VALUE…"),
     "port set a type=tap": (1, "port 'a' is of type 'sink' and stays so; delete it and add another"),
+    "port set a name=c": (2, "a port keeps its name; delete it and add another"),
     "port set a trunk=1-9999": (1, "port 'a': trunk is '1-9999'; it must be a list of VLANs and "
                                    "ranges, such as [10, 20-30], or all"),
     "fdb add 52:54 port=a": (1, "fdb entry: mac is '52:54'; it must be the MAC address of one station, "
@@ -108,6 +111,8 @@ COMMAND_WORDS = {
     "capture x": (1, "there is no port 'x'"),
     "capture a big": (2, "'big' is no number of bytes from 14 to 65589; it is: viaduct capture "
                          "PORT|all [-w FILE] [SNAPLEN]"),
+    "capture a -w": (2, "a file must follow '-w'"),
+    "-j capture a": (2, "pcap goes to standard output; -j needs -w FILE"),
     "capture a -w /nowhere/x": (1, "cannot write '/nowhere/x': No such file or directory"),
     "save /nowhere/x": (1, "cannot write beside '/nowhere/x': No such file or directory"),
     "set speed=1": (1, "set has no parameter 'speed'; its first is poll_us"),
@@ -274,6 +279,95 @@ class BadInput(SystemTest):
             1, "viaduct: cannot open '%s': No such file or directory" % path))
         daemon.say("save")
         self.assertEqual(daemon.ctl("reload"), {})
+
+    def test_reload_says_what_was_done_all_the_same(self):
+        daemon = self.two_sinks()
+        with open(daemon.folder + "/viaductd.yaml", "a") as f:
+            f.write("  - {name: c, type: sink}\n"
+                    "  - {name: d, type: vhost-user, socket: /nowhere/at/all.sock}\n")
+        code, err, _ = say(VIADUCT, "-s", daemon.config["control"], "reload")
+        self.assertEqual(code, 1)
+        self.assertRegex(err, "^viaduct: port 'd': cannot listen on .*; added all the same: c$")
+
+    def test_save_leaves_links_and_writes_with_json_too(self):
+        daemon = self.two_sinks()
+        path, link = daemon.folder + "/saved", daemon.folder + "/link"
+        self.assertIn("name: a", daemon.ctl("save", path)["yaml"])
+        os.symlink(path, link)
+        os.truncate(path, 0)
+        daemon.say("save", link)
+        self.assertTrue(os.path.islink(link))
+        with open(path) as f:
+            self.assertIn("name: a", f.read())
+
+    def test_a_capture_ends_with_its_port_and_loses_no_file(self):
+        daemon = self.two_sinks()
+        path = daemon.folder + "/x.pcap"
+        words = [VIADUCT, "-s", daemon.config["control"], "capture", "a", "-w"]
+        with open(path, "w") as f:
+            f.write("old")
+        first = subprocess.Popen(words + ["/dev/null"], stderr=subprocess.PIPE, text=True)
+        self.addCleanup(first.stderr.close)
+        deadline = time.monotonic() + 20
+        while say(*words, "/dev/full")[1] != ("viaduct: there is a capture already; only one runs at "
+                                              "a time"):
+            self.assertLess(time.monotonic(), deadline)
+        self.assertEqual(say(*words, path)[0], 1)
+        with open(path) as f:
+            self.assertEqual(f.read(), "old")
+        daemon.say("port", "del", "a")
+        self.assertEqual(first.wait(20), 1)
+        self.assertIn("its port was closed", first.stderr.read())
+
+    def test_output_that_cannot_be_written(self):
+        daemon = self.two_sinks()
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([VIADUCT, "-s", daemon.config["control"], "port", "show"],
+                                  stdout=full, stderr=subprocess.PIPE, text=True, timeout=20)
+        self.assertEqual((done.returncode, done.stderr), (
+            1, "viaduct: cannot write the output: No space left on device\n"))
+        code, err, _ = say(VIADUCT, "-s", daemon.config["control"], "capture", "a", "-w", "/dev/full")
+        self.assertEqual((code, err), (
+            1, "viaduct: cannot write to '/dev/full': No space left on device"))
+
+    def test_a_last_line_without_an_end_is_answered(self):
+        daemon = self.two_sinks()
+        for line, key in ((b'{"jsonrpc": "2.0", "id": 1, "method": "status"}', "result"),
+                          (b'{"jsonrpc"', "error")):
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(10)
+                s.connect(daemon.config["control"])
+                s.sendall(line)
+                s.shutdown(socket.SHUT_WR)
+                self.assertIn(key, json.loads(s.makefile().readline()))
+
+    def test_too_many_clients(self):
+        daemon = self.two_sinks()
+        clients = [self.enterContext(socket.socket(socket.AF_UNIX)) for _ in range(64)]
+        for s in clients:
+            s.connect(daemon.config["control"])
+        self.assertEqual(say(VIADUCT, "-s", daemon.config["control"], "status")[:2], (
+            1, "viaduct: too many clients"))
+
+    def test_doctor_says_what_a_front_end_lacked(self):
+        daemon = self.switch([{"name": "vm1", "type": "vhost-user"}])
+        fd = os.open(daemon.folder + "/memory", os.O_CREAT | os.O_RDWR)
+        os.truncate(fd, 4096)
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(daemon.socket("vm1"))
+            table = struct.pack("<IIQQQQ", 1, 0, 0, 1 << 20, 1 << 32, 0)
+            # SET_OWNER, SET_PROTOCOL_FEATURES (REPLY_ACK), SET_MEM_TABLE with an answer wanted.
+            s.sendall(struct.pack("<III", 3, 1, 0) + struct.pack("<IIIQ", 16, 1, 8, 8))
+            s.sendmsg([struct.pack("<III", 5, 9, len(table)) + table],
+                      [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
+            s.settimeout(10)
+            s.recv(20)
+            code, _, out = say(VIADUCT, "-s", daemon.config["control"], "doctor")
+        os.close(fd)
+        self.assertEqual(code, 1)
+        self.assertIn("warning: port 'vm1': its peer is connected, but no queue runs", out)
+        self.assertRegex(out, "error: port 'vm1': a request of its front-end was refused: "
+                              "SET_MEM_TABLE: memory region 0: the memory's file ")
 
     def test_what_was_changed_outlives_a_crash(self):
         daemon = self.two_sinks()
