@@ -84,25 +84,18 @@ static via_always_inline void queue_after(struct vu_queue *q)
 
 /* ---- data path ---- */
 
-static void lock_queue(struct via_vq *vq)
-{
-	while (atomic_flag_test_and_set_explicit(&vq->lock, memory_order_acquire))
-		via_relax();
-}
-
 /* Signals once without a reason after a start or a swap of call descriptors: what was signalled before
  * may have been lost (VU-21). */
 static via_cold void call_once(struct vu_queue *q)
 {
 	const struct via_ring *ring;
 
-	if (!atomic_exchange_explicit(&q->wants_call, false, memory_order_relaxed))
+	/* Pairs with the release in queue_start(): the ring is there. No lock: a peer is talked to. */
+	if (!atomic_exchange_explicit(&q->wants_call, false, memory_order_acquire))
 		return;
-	lock_queue(&q->vq);
 	ring = vq_ring(&q->vq);
 	if (ring)
 		vq_call(&q->vq, ring);
-	atomic_flag_clear_explicit(&q->vq.lock, memory_order_release);
 	queue_after(q);
 }
 

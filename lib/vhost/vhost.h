@@ -304,6 +304,7 @@ int vu_set_vring_base(struct via_device *dev, struct vu_msg *msg, struct via_err
 int vu_get_vring_base(struct via_device *dev, struct vu_msg *msg, struct via_error *err);
 void vu_got_vring_base(struct via_device *dev, struct vu_msg *msg);
 int vu_set_vring_notifier(struct via_device *dev, struct vu_msg *msg, struct via_error *err);
+void vu_has_set_vring_call(struct via_device *dev, struct vu_msg *msg);
 int vu_set_vring_enable(struct via_device *dev, struct vu_msg *msg, struct via_error *err);
 int vu_vring_kick(struct via_device *dev, struct vu_msg *msg, struct via_error *err);
 int vu_set_log_fd(struct via_device *dev, struct vu_msg *msg, struct via_error *err);

@@ -155,14 +155,22 @@ int vu_set_vring_notifier(struct via_device *dev, struct vu_msg *msg, struct via
 	}
 	if (which == VU_KICK)
 		q->refused[0] = '\0';
-	if (which == VU_CALL)
-		atomic_store_explicit(&q->wants_call, true, memory_order_relaxed); /* VU-21 */
 	if (q->ring)
 		vu_queue_refresh(q, old);
 	else if (old >= 0)
 		close(old);
 	q->changed = q->changed || q->ring;
 	return 0;
+}
+
+/* Signals once more (VU-21), now that no worker tells of what it published by the old descriptor: the
+ * front-end has looked at that one for the last time before it sent the message. */
+void vu_has_set_vring_call(struct via_device *dev, struct vu_msg *msg)
+{
+	struct vu_queue *q = &dev->queue[msg->payload.u64 & VU_VRING_INDEX_MASK];
+
+	if (q->ring)
+		atomic_store_explicit(&q->wants_call, true, memory_order_release);
 }
 
 int vu_vring_kick(struct via_device *dev, struct vu_msg *msg, struct via_error *err)

@@ -234,6 +234,25 @@ static void a_call_may_be_swapped_and_is_signalled_once(void **state) /* VU-21, 
 	assert_int_equal(test_nr_fds(), before - 1);
 }
 
+/* A worker may still tell by the old one of what it publishes, which nobody hears any more. */
+static void a_new_call_is_signalled_after_workers_have_left_the_old_one(void **state) /* VU-21 */
+{
+	struct frontend *fe = *state;
+	const uint64_t queue = 1;
+
+	fe_start(fe, FE_SPLIT | VIA_BIT(VIRTIO_F_EVENT_IDX), 2);
+	fe_assert_traffic(fe, 0);
+	fe_send(fe, VU_SET_VRING_CALL, VU_VERSION, &queue, sizeof(queue), &fe->queue[2].call, 1);
+	via_loop_turn(fe->loop, 0);
+	assert_true(vu_is_settling(fe->dev));
+	fe_ingress(fe, 0, NULL);
+	while (fe_was_called(fe, 1) || fe_was_called(fe, 2))
+		;
+	fe_turn(fe);
+	fe_ingress(fe, 0, NULL);
+	assert_true(fe_was_called(fe, 2));
+}
+
 static void a_call_may_be_a_socket(void **state) /* user-mode Linux */
 {
 	struct frontend *fe = *state;
@@ -573,6 +592,7 @@ int main(void)
 		CASE(geometry_does_not_change_under_a_ring_that_runs),
 		CASE(a_driver_may_be_loaded_anew_without_asking_for_the_base),
 		CASE(a_call_may_be_swapped_and_is_signalled_once),
+		CASE(a_new_call_is_signalled_after_workers_have_left_the_old_one),
 		CASE(a_call_may_be_a_socket),
 		CASE(nobody_has_to_poll_a_pair_of_which_only_rx_runs),
 		CASE(a_kick_may_be_swapped_and_its_owner_is_told),
