@@ -161,11 +161,18 @@ static bool is_first_lap(struct via_ring_pos pos)
 	return pos.idx == 0 && pos.wrap;
 }
 
+/* A base of 0 says nothing, unless we have told it of this very ring (packed: slot 0 of an even lap). */
+static bool says_nothing(const struct vu_queue *q, const struct via_ring *ring)
+{
+	return q->base == 0 &&
+	       !(q->has_answered && q->answered == 0 && !via_position_is_fresh(ring));
+}
+
 /* From the front-end's word. */
 static int packed_start(const struct vu_queue *q, const struct via_ring *ring, bool disagrees,
 			struct via_ring_pos *pos, struct via_error *err)
 {
-	if (q->base == 0)
+	if (says_nothing(q, ring))
 		*pos = (struct via_ring_pos){ .idx = 0, .wrap = lap_of_slot_0(ring) };
 	else /* an upper half of 0 says nothing (§2) */
 		*pos = packed_pos(q->base >> 16 ? q->base >> 16 : q->base);
@@ -266,6 +273,7 @@ static int queue_start(struct vu_queue *q, struct via_error *err)
 		via_position_begin(via_position_at(q->dev->positions, q->index), &q->vq, &key,
 				   q->used);
 	q->has_pos = false;
+	q->ran = true;
 	q->format = r->ring.format;
 	q->told = VIA_BROKEN_NONE;
 	q->alarmed = false;
@@ -355,7 +363,7 @@ void vu_queue_reset(struct vu_queue *q)
 
 	if (kick >= 0)
 		close(kick);
-	q->has_num = false;
+	q->has_num = q->ran = false;
 	q->base = 0;
 	q->refused[0] = '\0';
 	q->enabled =

@@ -108,8 +108,10 @@ struct vu_queue {
 	enum via_ring_format format; /* of the ring that runs, or ran last */
 	bool has_pos;                /* 'avail' and 'used' are where to go on */
 	struct via_ring_pos avail, used;
-	bool changed;      /* the owner is to be told */
-	uint32_t answered; /* what GET_VRING_BASE has told, also in an earlier session */
+	bool changed; /* the owner is to be told */
+	bool ran;     /* since it was reset: its base is known */
+	uint32_t
+		answered; /* what GET_VRING_BASE has told of one that ran, also in an earlier session */
 	bool has_answered;
 	char refused[160];    /* why it does not start, for people; "": it may */
 	enum via_broken told; /* what has been logged */

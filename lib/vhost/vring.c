@@ -69,8 +69,8 @@ int vu_set_vring_addr(struct via_device *dev, struct vu_msg *msg, struct via_err
 	if (dev->memory && !via_mem_translate_user(dev->memory->mem, addr->desc, 16))
 		return via_fail(err, -EFAULT, "queue %u: address 0x%llx lies outside memory",
 				q->index, (unsigned long long)addr->desc);
-	if (q->ring && same_addresses(addr, &q->addr))
-		return 0; /* VU-27 */
+	if (q->ring && q->enabled && same_addresses(addr, &q->addr))
+		return 0; /* VU-27; of a disabled one the next driver's may be the same */
 	ret = stop_if_disabled(q, err);
 	if (ret < 0)
 		return ret;
@@ -116,6 +116,8 @@ void vu_got_vring_base(struct via_device *dev, struct vu_msg *msg)
 
 	dev->reply.payload.state = (struct vu_vring_state){ .index = q->index, .num = q->base };
 	dev->reply.header.size = sizeof(struct vu_vring_state);
+	if (!q->ran)
+		return;
 	q->answered = q->base;
 	q->has_answered = true;
 }
