@@ -55,11 +55,12 @@
 #include <viaduct/log.h>
 #include <viaduct/worker.h>
 
-#define LOOK_US    20    /* between looks at epoll while polling */
-#define EVENTS     64    /* taken from epoll at once */
-#define LITTLE     16    /* packets in a turn; with fewer a pause pays */
-#define RETRY_US   10    /* before a queue whose packets nobody took is looked at again */
-#define BUSY_US    50000 /* of work between nudges to rebalance */
+#define LOOK_US    20     /* between looks at epoll while polling */
+#define EVENTS     64     /* taken from epoll at once */
+#define LITTLE     16     /* packets in a turn; with fewer a pause pays */
+#define FAIR_BYTES 524288 /* of a queue in a turn, about */
+#define RETRY_US   10     /* before a queue whose packets nobody took is looked at again */
+#define BUSY_US    50000  /* of work between nudges to rebalance */
 #define MAIL_EVENT UINT64_MAX
 #define NO_SLOT    UINT32_MAX
 
@@ -185,6 +186,20 @@ static void poll_end(struct sw_worker *w, struct sw_queue *q)
 
 /* ---- a turn ---- */
 
+/* Who sends long frames gets the time of the others, not their number of frames (R18): fewer a burst,
+ * and more again only step by step, so that short ones in between win nothing. */
+static void share_fairly(struct sw_queue *q, const struct via_burst *burst, uint32_t n)
+{
+	uint32_t bytes = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		bytes += burst->view[i].len;
+	if (via_unlikely(bytes > FAIR_BYTES))
+		q->max = n * FAIR_BYTES / bytes; /* at least 7: VIA_FRAME_MAX */
+	else if (via_unlikely(q->max < VIA_BURST && bytes <= FAIR_BYTES / 2))
+		q->max = via_min_u(2 * q->max, VIA_BURST);
+}
+
 /* Gives the queue one burst. Returns how many packets went on. */
 static uint32_t serve(struct sw_worker *w, struct sw_queue *q)
 {
@@ -192,10 +207,11 @@ static uint32_t serve(struct sw_worker *w, struct sw_queue *q)
 
 	if (is_dead(q) || (q->retry_us && w->now_us < q->retry_us))
 		return 0;
-	n = q->ops->ingress_burst(q->port, q->source.q, w->pass->burst, VIA_BURST);
+	n = q->ops->ingress_burst(q->port, q->source.q, w->pass->burst, q->max);
 	q->retry_us = 0;
 	if (n == 0)
 		return 0;
+	share_fairly(q, w->pass->burst, n);
 	undelivered = sw_forward(w->pass, &q->source, n, w->now_us);
 	q->ops->ingress_release(q->port, q->source.q, w->pass->burst, undelivered);
 	q->worked_us = w->now_us;
@@ -680,6 +696,7 @@ struct sw_queue *sw_queue_create(struct via_port *port, uint16_t index, uint16_t
 		.fd = VIA_FD_NONE,
 		.new_fd = VIA_FD_NONE,
 		.polled_at = SW_NOT_POLLED,
+		.max = VIA_BURST,
 	};
 	return queue;
 }

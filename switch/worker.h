@@ -29,6 +29,7 @@ struct sw_queue {
 	uint64_t retry_us;  /* not looked at before: what it had could not be delivered */
 	int fd;             /* VIA_FD_… or a duplicate of the port's, in this worker's epoll */
 	uint32_t slot;      /* of the epoll's data; valid with fd >= 0 */
+	uint32_t max;       /* views in the next burst */
 	uint32_t polled_at; /* place in the polling set, or SW_NOT_POLLED */
 	bool armed;         /* wake-ups were asked for */
 	struct sw_worker *holder; /* itself; NULL on the way */
