@@ -155,13 +155,15 @@ VIA_EXPORT uint32_t via_device_egress(struct via_device *dev, uint32_t pair,
 
 VIA_EXPORT bool via_device_arm(struct via_device *dev, uint32_t pair)
 {
-	struct via_vq *vq = &dev->queue[2 * pair + 1].vq;
-	const struct via_ring *ring = vq_ring(vq);
+	struct vu_queue *q = &dev->queue[2 * pair + 1];
+	const struct via_ring *ring = vq_ring(&q->vq);
+	bool work = false;
 
-	if (!ring)
-		return false;
-	return ring->format == VIA_RING_PACKED ? vq_arm(vq, ring, VIA_RING_PACKED)
-					       : vq_arm(vq, ring, VIA_RING_SPLIT);
+	if (ring)
+		work = ring->format == VIA_RING_PACKED ? vq_arm(&q->vq, ring, VIA_RING_PACKED)
+						       : vq_arm(&q->vq, ring, VIA_RING_SPLIT);
+	queue_after(q); /* the look may have found it broken, and nobody looks again */
+	return work;
 }
 
 VIA_EXPORT void via_device_disarm(struct via_device *dev, uint32_t pair)

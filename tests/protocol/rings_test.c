@@ -635,6 +635,19 @@ static void a_broken_queue_is_told_once_and_starts_again(void **state) /* R15 */
 	fe_assert_traffic(fe, 0);
 }
 
+static void a_queue_found_broken_on_the_way_to_sleep_is_told(void **state) /* R15 */
+{
+	struct frontend *fe = *state;
+	struct via_split_avail *avail;
+
+	fe_start(fe, FE_SPLIT, 2);
+	avail = (void *)(fe->mem + FE_RING_AT(1) + FE_AVAIL);
+	via_le16_store(&avail->idx, 30000);
+	assert_false(via_device_arm(fe->dev, 0));
+	fe_turn(fe);
+	assert_int_equal(fe->dev->queue[1].told, VIA_BROKEN_AVAIL_INDEX);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -667,6 +680,7 @@ int main(void)
 		CASE(pairs_come_late_while_others_run),
 		CASE(a_reset_device_serves_the_next_driver),
 		CASE(a_broken_queue_is_told_once_and_starts_again),
+		CASE(a_queue_found_broken_on_the_way_to_sleep_is_told),
 	};
 
 	return cmocka_run_group_tests_name("rings", tests, NULL, NULL);
