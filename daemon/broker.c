@@ -549,7 +549,8 @@ static int start(struct broker *broker, struct via_error *err)
 int broker_run(const struct broker_setup *setup)
 {
 	struct broker broker = { .setup = setup,
-				 .files = { .run_dir = setup->run_dir,
+				 .files = { .patient_until_us = via_clock_us() + BROKER_PATIENCE_US,
+					    .run_dir = setup->run_dir,
 					    .config_path = setup->config_path },
 				 .signal_fd = -1,
 				 .channel = -1,

@@ -79,7 +79,11 @@ struct broker_files {
 	struct broker_socket *sockets;
 	uint32_t nr_sockets;
 	const char *run_dir, *config_path; /* borrowed */
+	uint64_t patient_until_us;         /* until then a socket that is in use may become free */
 };
+
+/* How long a switch that starts waits for the sockets of one that is just ending. */
+#define BROKER_PATIENCE_US 2000000
 
 /* Listens on 'path', or hands out the socket that already does. Returns a borrowed descriptor or a
  * negative errno. */

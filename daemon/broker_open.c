@@ -16,8 +16,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/base.h"
 #include "daemon/broker.h"
 
 #define STATE_FILE_MAX (1024 * 1024) /* bytes */
@@ -70,8 +72,26 @@ static int make_directory(const char *dir, const char *what, struct via_error *e
 			strerror(error));
 }
 
-static int listen_at(const char *path, uint32_t uid, uint32_t gid, uint32_t mode,
-		     struct via_error *err)
+/*
+ * A switch that was killed may be ending still: its data process outlives its broker for a moment, and
+ * whoever restarts it does not know. So at the start a socket in use is tried for a while.
+ */
+static int listen_patiently(const struct broker_files *files, const char *path, uint32_t uid,
+			    uint32_t gid, uint32_t mode, struct via_error *err)
+{
+	const struct via_opener *direct = &via_opener_direct;
+	const struct timespec moment = { .tv_nsec = 20000000 };
+	int ret;
+
+	while ((ret = direct->listen_unix(direct->user, path, uid, gid, mode, err)) ==
+		       -EADDRINUSE &&
+	       via_clock_us() < files->patient_until_us)
+		nanosleep(&moment, NULL);
+	return ret;
+}
+
+static int listen_at(const struct broker_files *files, const char *path, uint32_t uid, uint32_t gid,
+		     uint32_t mode, struct via_error *err)
 {
 	char dir[DAEMON_PATH_SIZE], what[DAEMON_PATH_SIZE + 24];
 	int ret;
@@ -81,7 +101,7 @@ static int listen_at(const char *path, uint32_t uid, uint32_t gid, uint32_t mode
 	ret = make_directory(dir, what, err);
 	if (ret < 0)
 		return ret;
-	return via_opener_direct.listen_unix(via_opener_direct.user, path, uid, gid, mode, err);
+	return listen_patiently(files, path, uid, gid, mode, err);
 }
 
 static struct broker_socket *find_socket(struct broker_files *files, const char *path)
@@ -111,7 +131,7 @@ int broker_listen(struct broker_files *files, const char *path, uint32_t uid, ui
 		return socket->fd;
 	if (socket)
 		broker_unlink(files, path); /* somebody removed it: begin anew */
-	fd = listen_at(path, uid, gid, mode, err);
+	fd = listen_at(files, path, uid, gid, mode, err);
 	if (fd < 0)
 		return fd;
 	socket = realloc(files->sockets, (files->nr_sockets + 1) * sizeof(*socket));

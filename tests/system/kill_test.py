@@ -11,7 +11,7 @@ from support import USER, XFER, SystemTest, each
 from lab.frontend import FrontEnd
 from lab.guest import QemuGuest
 from lab.testpmd import Testpmd
-from lab.viaductd import build_folder
+from lab.viaductd import Viaductd, build_folder
 
 FORMATS = {"split": False, "packed": True}
 TIMES, CONNECTS = 20, 1000
@@ -83,7 +83,7 @@ class Kill(SystemTest):
     def test_front_end_killed_thrice(self, packed):
         self.kill_front_ends(packed, 3)
 
-    def kill_daemons(self, packed, times):
+    def end_daemons(self, packed, times, end):
         """QEMU listens; the guests go on without a reboot, and with the same TCP connection."""
         daemon = self.switch([{"name": name, "type": "vhost-user", "mode": "client"}
                               for name in ("vm1", "vm2")], user=USER)
@@ -97,7 +97,7 @@ class Kill(SystemTest):
         stream = a.spawn("sleep 1; iperf3 -c 10.9.0.2 -t 3600 >/mnt/stream 2>&1")
         for _ in range(times):
             time.sleep(1)
-            daemon.kill()
+            end(daemon)
             daemon.start()
             self.assert_traffic_returns(a)
         self.assertFalse(stream.done(), "the TCP connection of before has ended")
@@ -115,8 +115,13 @@ class Kill(SystemTest):
 
     @each(FORMATS, set())
     def test_daemon_killed(self, packed):
-        self.kill_daemons(packed, TIMES)
+        self.end_daemons(packed, TIMES, Viaductd.kill)
+
+    @each(FORMATS, set())
+    def test_daemon_restarted(self, packed):
+        """As by an upgrade: SIGTERM, then a new one."""
+        self.end_daemons(packed, 3, Viaductd.stop)
 
     @each(FORMATS, set(FORMATS))
     def test_daemon_killed_twice(self, packed):
-        self.kill_daemons(packed, 2)
+        self.end_daemons(packed, 2, Viaductd.kill)
