@@ -154,7 +154,15 @@ static enum slot_state slot_state(const struct via_ring *ring, uint16_t idx, boo
 	return avail == wrap ? SLOT_AVAIL : SLOT_LATER;
 }
 
-/* Does again what a killed process may not have done. Returns false if the log makes no sense. */
+/* Whether the last used descriptor is offered in its own lap, so that we cannot have written it: the
+ * driver has started anew. */
+static bool is_begun_anew(const struct via_ring *ring, const struct state *state)
+{
+	return state->has_last && slot_state(ring, state->last.idx, state->last.wrap) == SLOT_AVAIL;
+}
+
+/* Does again what a killed process may not have done; a ring begun anew is left alone, and looked at
+ * afterwards. Returns false if the log makes no sense. */
 static bool redo(const struct via_ring *ring, struct via_batch *batch, struct state *state)
 {
 	struct via_ring_pos pos = state->pos, last = state->pos;
@@ -171,6 +179,8 @@ static bool redo(const struct via_ring *ring, struct via_batch *batch, struct st
 		last = pos;
 		pos = packed_advance(pos, n, ring->size);
 	}
+	if (is_begun_anew(ring, state))
+		return true;
 	if (slot_state(ring, state->pos.idx, state->pos.wrap) == SLOT_AVAIL) {
 		struct via_ring_pos from =
 			packed_advance(state->pos, batch->entry[0].nr_slots, ring->size);

@@ -396,6 +396,40 @@ static void a_ring_begun_anew_is_refused(void **state)
 	}
 }
 
+/* Killed before the first slot of a batch was written; the guest rebooted before the batch is completed. */
+static void a_batch_cut_short_is_not_completed_in_a_ring_begun_anew(void **state)
+{
+	const uint16_t size = 8;
+
+	(void)state;
+	for (uint32_t served = 1; served + 1 < 2u * size; served++) { /* see above */
+		struct via_ring_pos driver = { .wrap = true }, pos;
+		uint8_t anew[16 * 8];
+		struct via_chain chain;
+		struct world w;
+
+		world_open(&w, size, NULL, NULL);
+		world_start(&w, driver);
+		for (uint32_t i = 0; i < served; i++) {
+			offer(&w, &driver, 1, 0);
+			serve(&w, 1);
+		}
+		offer(&w, &driver, 1, 3);
+		assert_true(pop(&w, &chain));
+		vq_push(w.vq, &w.ring, &chain, 100, VIA_RING_PACKED);
+		position_pending(w.vq->batch, w.vq->nr_batch);
+
+		memset(w.shared, 0, sizeof(anew));
+		driver = (struct via_ring_pos){ .wrap = true };
+		for (uint32_t i = 0; i < size; i++)
+			offer(&w, &driver, 1, i);
+		memcpy(anew, w.shared, sizeof(anew));
+		assert_int_equal(recover(&w, &pos), VIA_POSITION_DISAGREES);
+		assert_memory_equal(w.shared, anew, sizeof(anew));
+		world_close(&w);
+	}
+}
+
 static void a_batch_cut_short_beyond_the_log_is_refused(void **state)
 {
 	struct via_ring_pos driver = { .wrap = true }, pos;
@@ -528,6 +562,7 @@ int main(void)
 		cmocka_unit_test(an_in_order_batch_is_found_again),
 		cmocka_unit_test(another_ring_is_not_known),
 		cmocka_unit_test(a_ring_begun_anew_is_refused),
+		cmocka_unit_test(a_batch_cut_short_is_not_completed_in_a_ring_begun_anew),
 		cmocka_unit_test(a_batch_cut_short_beyond_the_log_is_refused),
 		cmocka_unit_test(a_base_that_the_slots_contradict_does_not_fit),
 		cmocka_unit_test(a_damaged_record_is_refused_and_leads_nowhere),
