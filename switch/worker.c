@@ -333,10 +333,14 @@ static void change_fd(struct sw_worker *w, struct sw_queue *q, int fd, bool rest
 	if (restarted)
 		q->source.done = q->source.captured = 0;
 	watch(w, q);
-	if (q->fd == VIA_FD_NONE)
+	if (q->fd == VIA_FD_NONE) {
 		poll_end(w, q);
-	else if (!is_dead(q))
+	} else if (!is_dead(q)) {
+		/* What has just begun to run may ask for notifications, though nobody has armed it. */
+		q->ops->disarm(q->port, q->source.q);
+		q->armed = false;
 		poll_begin(w, q);
+	}
 }
 
 /* A RARP request for the port's own address, as hypervisors send after a migration. */

@@ -126,7 +126,8 @@ static via_always_inline enum reserve reserve(struct turn *turn, uint32_t total,
 {
 	const bool mergeable = turn->net->mergeable;
 	const uint32_t first_seg = turn->nr_segs;
-	uint32_t first = turn->nr_chains, room = 0;
+	uint64_t room = 0; /* a chain may describe nearly 4 GiB */
+	uint32_t first = turn->nr_chains;
 	struct via_ring_pos begin = turn->vq->avail;
 	struct via_chain chain = { 0 };
 	enum reserve why;
@@ -163,7 +164,7 @@ static via_always_inline enum reserve reserve(struct turn *turn, uint32_t total,
 		turn->nr_segs += chain.nr_writable;
 	} while (room < total);
 
-	turn->entry[turn->nr_chains - 1].len -= room - total;
+	turn->entry[turn->nr_chains - 1].len -= (uint32_t)(room - total);
 	turn->packet[turn->nr_packets].seg = &turn->seg[first_seg];
 	turn->packet[turn->nr_packets].nr_chains = (uint16_t)(turn->nr_chains - first);
 	return RESERVED;
@@ -454,6 +455,16 @@ static uint32_t least(const struct via_vq_net *net)
 	return net->header_size + (net->mergeable ? 0u : VIA_ETH_SIZE);
 }
 
+/* Nobody waits for buffers: kicks that tell of them would only cost the driver. A ring asks for them when
+ * it starts. */
+static via_cold void disarm(struct via_vq *vq, const struct via_ring *ring)
+{
+	if (ring->format == VIA_RING_PACKED)
+		vq_disarm(vq, ring, VIA_RING_PACKED);
+	else
+		vq_disarm(vq, ring, VIA_RING_SPLIT);
+}
+
 uint32_t via_vq_egress(struct via_vq *vq, const struct via_vq_net *net,
 		       struct via_view *const *views, uint32_t n, uint32_t mtu, bool keep,
 		       struct via_queue_stats *stats)
@@ -466,6 +477,8 @@ uint32_t via_vq_egress(struct via_vq *vq, const struct via_vq_net *net,
 	lock(vq);
 	ring = running_ring(vq);
 	if (ring) {
+		if (via_unlikely(vq->armed))
+			disarm(vq, ring);
 		turn.vq = vq;
 		turn.ring = ring;
 		turn.net = net;

@@ -792,6 +792,56 @@ static void bursts_of_several_workers_do_not_mix(void **state)
 	}
 }
 
+/* Added up in 32 bits, such a chain behind another would leave less room than there was. */
+static void a_chain_of_nearly_4_gib_is_room_enough(void **state)
+{
+	(void)state;
+	RIG_FORMATS(format)
+	{
+		struct rig_config config = { .format = format, .size = 64, .features = mergeable };
+		struct via_drv_buffer buffers[16];
+		struct via_drv_done done;
+		struct rig rig;
+
+		rig_init(&rig, &config);
+		make_view(0, &(struct frame_shape){ .payload = 500 }, 1000);
+		offer(&rig, 0, 100, 100);
+		rig.mem->region[1].size = 256 << 20; /* its end is never touched */
+		for (uint32_t i = 0; i < 16; i++)
+			buffers[i] = (struct via_drv_buffer){ RIG_GPA + RIG_REGION, 256 << 20 };
+		buffers[15].len--;
+		assert_int_equal(drv_add(&rig.drv, buffers, 0, 16, VIA_DRV_DIRECT, &rig, format),
+				 0);
+		drv_publish(&rig.drv, format);
+		assert_int_equal(egress(&rig, 1, 0, false), 1);
+		assert_int_equal(packets(&rig), 1);
+		assert_int_equal(rig_reap(&rig, &done), 0);
+		assert_int_equal(done.len, 100);
+		assert_int_equal(rig_reap(&rig, &done), 0);
+		assert_int_equal(done.len, rig.net.header_size + frame.len - 100);
+		rig_end(&rig);
+	}
+}
+
+static void a_driver_is_not_made_to_kick_for_its_buffers(void **state)
+{
+	(void)state;
+	RIG_FORMATS(format)
+	{
+		struct rig_config config = { .format = format, .size = 64, .features = plain };
+		struct rig rig;
+
+		rig_init(&rig, &config);
+		make_view(0, &(struct frame_shape){ .payload = 50 }, 1000);
+		offer(&rig, 0, 600, 600);
+		assert_true(drv_wants_kick(&rig.drv, format));
+		assert_int_equal(egress(&rig, 1, 0, false), 1);
+		offer(&rig, 1, 600, 600);
+		assert_false(drv_wants_kick(&rig.drv, format));
+		rig_end(&rig);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -814,6 +864,8 @@ int main(void)
 		cmocka_unit_test(rounds_of_many_bytes_and_many_buffers_keep_the_order),
 		cmocka_unit_test(any_mixture_of_packets_and_buffers_comes_out_right),
 		cmocka_unit_test(bursts_of_several_workers_do_not_mix),
+		cmocka_unit_test(a_chain_of_nearly_4_gib_is_room_enough),
+		cmocka_unit_test(a_driver_is_not_made_to_kick_for_its_buffers),
 	};
 
 	return cmocka_run_group_tests_name("vq_egress", tests, NULL, NULL);
