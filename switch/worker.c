@@ -59,6 +59,7 @@
 #define EVENTS     64     /* taken from epoll at once */
 #define LITTLE     16     /* packets in a turn; with fewer a pause pays */
 #define FAIR_BYTES 524288 /* of a queue in a turn, about */
+#define COPY_BYTES 1024   /* what takes the time of one copy of a flood */
 #define RETRY_US   10     /* before a queue whose packets nobody took is looked at again */
 #define BUSY_US    50000  /* of work between nudges to rebalance */
 #define MAIL_EVENT UINT64_MAX
@@ -186,16 +187,16 @@ static void poll_end(struct sw_worker *w, struct sw_queue *q)
 
 /* ---- a turn ---- */
 
-/* Who sends long frames gets the time of the others, not their number of frames (R18): fewer a burst,
- * and more again only step by step, so that short ones in between win nothing. */
-static void share_fairly(struct sw_queue *q, const struct via_burst *burst, uint32_t n)
+/* Who sends long frames, or to all ports, gets the time of the others, not their number of frames
+ * (R18): fewer a burst, and more again only step by step, so that other frames in between win nothing. */
+static void share_fairly(struct sw_queue *q, const struct sw_pass *pass, uint32_t n)
 {
-	uint32_t bytes = 0;
+	uint32_t bytes = (SW_FLOOD_BUDGET - pass->flood_left) * COPY_BYTES;
 
 	for (uint32_t i = 0; i < n; i++)
-		bytes += burst->view[i].len;
+		bytes += pass->burst->view[i].len;
 	if (via_unlikely(bytes > FAIR_BYTES))
-		q->max = n * FAIR_BYTES / bytes; /* at least 7: VIA_FRAME_MAX */
+		q->max = n * FAIR_BYTES / bytes + 1;
 	else if (via_unlikely(q->max < VIA_BURST && bytes <= FAIR_BYTES / 2))
 		q->max = via_min_u(2 * q->max, VIA_BURST);
 }
@@ -211,8 +212,8 @@ static uint32_t serve(struct sw_worker *w, struct sw_queue *q)
 	q->retry_us = 0;
 	if (n == 0)
 		return 0;
-	share_fairly(q, w->pass->burst, n);
 	undelivered = sw_forward(w->pass, &q->source, n, w->now_us);
+	share_fairly(q, w->pass, n);
 	q->ops->ingress_release(q->port, q->source.q, w->pass->burst, undelivered);
 	q->worked_us = w->now_us;
 	n -= undelivered;
