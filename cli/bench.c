@@ -29,18 +29,19 @@ static void wait_ms(long ms)
 	nanosleep(&wait, NULL);
 }
 
-/* viaductd beside this program, else wherever PATH has it. */
+/* viaductd beside this program, or in the sbin beside its folder, else wherever PATH has it. */
 static void exec_daemon(const struct bench *bench)
 {
+	static const char *const beside[] = { "viaductd", "../sbin/viaductd" };
 	char path[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 16);
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 32);
 	char *slash;
 
 	path[len < 0 ? 0 : len] = '\0';
 	slash = strrchr(path, '/');
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (slash) {
-		strcpy(slash + 1, "viaductd");
+	for (size_t i = 0; slash && i < sizeof(beside) / sizeof(beside[0]); i++) {
+		strcpy(slash + 1, beside[i]);
 		execl(path, "viaductd", "--config", bench->config, NULL);
 	}
 	execlp("viaductd", "viaductd", "--config", bench->config, NULL);

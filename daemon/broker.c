@@ -489,7 +489,7 @@ static int open_metrics(struct broker *broker, struct via_error *err)
 	else
 		fd = broker_listen(&broker->files, address + 5, UINT32_MAX, UINT32_MAX, 0666, err);
 	if (fd < 0)
-		return fd;
+		return strncmp(err->text, "metrics", 7) == 0 ? fd : via_fail_in(err, fd, "metrics");
 	/* Of our own: the list of sockets closes its descriptor itself. */
 	broker->metrics_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (strncmp(address, "unix:", 5) != 0)

@@ -13,7 +13,7 @@
 #include "net/bytes.h"
 #include "port/types.h"
 
-#define SIZES_FORM "numbers from 60 to 65549, with commas between, at most 64"
+#define SIZES_FORM "a number from 60 to 65549, or up to 64 of them with commas between"
 static_assert(GEN_MIN_SIZE == 60 && GEN_MAX_SIZE == 65549 && GEN_MAX_SIZES == 64,
 	      "as SIZES_FORM says");
 

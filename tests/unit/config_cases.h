@@ -50,7 +50,7 @@
 { "control: /run/c\nports:\n- {name: a, type: tap, ifname: b}\n- {name: b, type: tap}\n",
   "4: port 'b': the interface 'b' is already that of port 'a' in line 3\n" },
 { "control: /run/c\nports:\n- {name: a, type: gen, size: big}\n",
-  "3: port 'a': size is 'big'; it must be numbers from 60 to 65549, with commas between, at most 64\n" },
+  "3: port 'a': size is 'big'; it must be a number from 60 to 65549, or up to 64 of them with commas between\n" },
 { "control: /run/c\nports: |\n  a\n  b\n",
   "2: ports is 'a b '; it must be a list, each entry beginning with '- '\n" },
 { "control: /run/c\nports: [{name: a, type: sink}]\nfdb:\n  static:\n  - {mac: 52:54:00:12:34:56, port: a}\n  - {mac: 52:54:00:12:34:56, port: a}\n",
