@@ -20,6 +20,8 @@ struct visit {
 	const struct cfg_port *config;
 	struct via_port *port;
 	bool connected; /* to a peer, whatever became of that */
+	bool removed;   /* a TAP's interface */
+	char interface[32];
 };
 
 static void find(struct visit *visit, enum level level, char *text, const char *hint)
@@ -55,6 +57,10 @@ static void on_peer_fact(void *user, const char *key, const char *value)
 
 	if (strcmp(key, "peer") == 0)
 		visit->connected = strncmp(value, "process ", 8) == 0;
+	else if (strcmp(key, "interface") == 0)
+		snprintf(visit->interface, sizeof(visit->interface), "%s", value);
+	else if (strcmp(key, "state") == 0)
+		visit->removed = strcmp(value, "removed") == 0;
 }
 
 static void check_peer(struct visit *visit)
@@ -69,9 +75,14 @@ static void check_peer(struct visit *visit)
 	if (visit->connected)
 		find(visit, DOCTOR_WARNING, format("its peer is connected, but no queue runs"),
 		     "its guest has not started its driver yet, or was refused what it needs");
+	else if (visit->removed)
+		find(visit, DOCTOR_ERROR,
+		     format("the interface '%s' was removed", visit->interface),
+		     "somebody deleted it; make it again: viaduct port del and port add");
 	else if (strcmp(type, "tap") == 0)
-		find(visit, DOCTOR_WARNING, format("the interface does not run"),
-		     "bring it up: ip link set dev NAME up");
+		find(visit, DOCTOR_WARNING,
+		     format("the interface '%s' does not run", visit->interface),
+		     "bring it up: ip link set dev INTERFACE up");
 	else if (path && client)
 		find(visit, DOCTOR_WARNING, format("nobody answers on '%s'", path),
 		     "start the other side first, or look there at who listens: it is tried again "
@@ -254,7 +265,8 @@ void method_doctor(struct daemon *d, struct rpc_call *call, const json_t *params
 			continue;
 		visit.config = d->cfg->ports[i];
 		visit.port = sw_port(d->sw, (uint32_t)index);
-		visit.connected = false;
+		visit.connected = visit.removed = false;
+		visit.interface[0] = '\0';
 		visit.port->ops->describe(visit.port, on_peer_fact, &visit);
 		check_peer(&visit);
 		visit.port->ops->describe(visit.port, on_fact, &visit);
