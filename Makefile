@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # A thin layer over meson; see CONTRIBUTING.md.
 BUILD ?= build
+prefix ?= /usr/local
 GUESTS = uml qemu tap
 LAB = tests/lab
 
@@ -8,10 +9,13 @@ all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
 
 $(BUILD)/build.ninja:
-	@meson setup $(BUILD) --prefix=/usr/local >/dev/null
+	@meson setup $(BUILD) --prefix=$(prefix) >/dev/null
 
-install: all
-	@meson install -C $(BUILD)
+# Takes DESTDIR and prefix, which the exporter's place is compiled from.
+install: $(BUILD)/build.ninja
+	@meson configure $(BUILD) --prefix=$(prefix)
+	@ninja -C $(BUILD)
+	@meson install --no-rebuild -C $(BUILD)
 
 # Two guests talk through viaductd. Installs what is missing (as root) and builds first.
 demo demo-qemu:
