@@ -147,8 +147,9 @@ static uint32_t afford(struct sw_pass *p, const struct sw_run *run, uint32_t nr_
 	uint32_t n;
 
 	for (n = 0; n < run->n; n++) {
-		const uint32_t len = p->burst->view[run->first + n].len;
-		const uint32_t cost = nr_ports * (1 + len / SW_FLOOD_BYTES);
+		const struct via_view *view = &p->burst->view[run->first + n];
+		const uint32_t cost =
+			nr_ports * (sw_nr_segments(view) + view->len / SW_FLOOD_BYTES);
 
 		if (cost > p->flood_left && p->flooded)
 			break;

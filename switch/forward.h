@@ -12,11 +12,17 @@
 #include "switch/core.h"
 
 /*
- * Copies that floods of one burst may make (R27), each counted as one and one more for each
- * SW_FLOOD_BYTES. One frame is always flooded, whatever the number of ports.
+ * Copies that floods of one burst may make (R27), each counted as one, or as many as it has segments,
+ * and one more for each SW_FLOOD_BYTES. One frame is always flooded, whatever the number of ports.
  */
 #define SW_FLOOD_BUDGET 8192
 #define SW_FLOOD_BYTES  2048
+
+/* Packets that become of a frame where it cannot go whole. */
+static inline uint32_t sw_nr_segments(const struct via_view *view)
+{
+	return view->gso == VIA_GSO_NONE ? 1 : view->len / view->gso_size + 1;
+}
 
 /* Where a lossless port is full: how long sources wait for it. */
 #define SW_LOSSLESS_MS 100u

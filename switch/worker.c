@@ -55,15 +55,16 @@
 #include <viaduct/log.h>
 #include <viaduct/worker.h>
 
-#define LOOK_US    20     /* between looks at epoll while polling */
-#define EVENTS     64     /* taken from epoll at once */
-#define LITTLE     16     /* packets in a turn; with fewer a pause pays */
-#define FAIR_BYTES 524288 /* of a queue in a turn, about */
-#define COPY_BYTES 1024   /* what takes the time of one copy of a flood */
-#define RETRY_US   10     /* before a queue whose packets nobody took is looked at again */
-#define BUSY_US    50000  /* of work between nudges to rebalance */
-#define MAIL_EVENT UINT64_MAX
-#define NO_SLOT    UINT32_MAX
+#define LOOK_US       20     /* between looks at epoll while polling */
+#define EVENTS        64     /* taken from epoll at once */
+#define LITTLE        16     /* packets in a turn; with fewer a pause pays */
+#define FAIR_BYTES    524288 /* of a queue in a turn, about */
+#define COPY_BYTES    1024   /* what takes the time of one copy of a flood */
+#define SEGMENT_BYTES 256    /* what may take the time of one segment more */
+#define RETRY_US      10     /* before a queue whose packets nobody took is looked at again */
+#define BUSY_US       50000  /* of work between nudges to rebalance */
+#define MAIL_EVENT    UINT64_MAX
+#define NO_SLOT       UINT32_MAX
 
 /* ---- epoll ---- */
 
@@ -187,14 +188,17 @@ static void poll_end(struct sw_worker *w, struct sw_queue *q)
 
 /* ---- a turn ---- */
 
-/* Who sends long frames, or to all ports, gets the time of the others, not their number of frames
+/* Who sends long frames, or frames of many segments, or to all ports, gets the time of the others, not their number of frames
  * (R18): fewer a burst, and more again only step by step, so that other frames in between win nothing. */
 static void share_fairly(struct sw_queue *q, const struct sw_pass *pass, uint32_t n)
 {
 	uint32_t bytes = (SW_FLOOD_BUDGET - pass->flood_left) * COPY_BYTES;
 
-	for (uint32_t i = 0; i < n; i++)
-		bytes += pass->burst->view[i].len;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct via_view *view = &pass->burst->view[i];
+
+		bytes += view->len + (sw_nr_segments(view) - 1) * SEGMENT_BYTES;
+	}
 	if (via_unlikely(bytes > FAIR_BYTES))
 		q->max = n * FAIR_BYTES / bytes + 1;
 	else if (via_unlikely(q->max < VIA_BURST && bytes <= FAIR_BYTES / 2))

@@ -672,6 +672,31 @@ static void a_lossless_port_that_stays_full_for_100_ms_is_lossy_until_it_drains(
 	assert_int_equal(turn(0), 1);
 }
 
+static void floods_of_many_segments_are_counted_as_many(void **state)
+{
+	static const uint8_t rest[65000];
+	const struct via_piece piece = { rest, sizeof(rest) };
+	struct fake_frame got;
+
+	(void)state;
+	for (uint32_t i = 0; i < 3; i++) {
+		struct via_view *v = &forwarder->burst->view[i];
+
+		memset(v, 0, sizeof(*v));
+		build(v->snapshot, &(struct frame){ .from = 10, .len = 128 });
+		v->snapshot_len = VIA_SNAPSHOT_SIZE;
+		v->len = VIA_SNAPSHOT_SIZE + sizeof(rest);
+		v->piece = &piece;
+		v->nr_pieces = 1;
+		v->gso = VIA_GSO_UDP;
+		v->gso_size = 32;
+	}
+	assert_int_equal(sw_forward(forwarder, &source[0], 3, now_us), 0);
+	assert_true(fake_take(port[1], &got)); /* one goes, whatever it is */
+	assert_false(fake_take(port[1], &got));
+	assert_int_equal(via_counter_read(&port[0]->port.receive[0].drops[VIA_DROP_FLOOD]), 2);
+}
+
 static void nobody_waits_for_a_lossless_port_that_has_been_full_for_weeks(void **state)
 {
 	(void)state;
@@ -757,6 +782,7 @@ int main(void)
 		TEST(what_a_full_lossless_port_does_not_take_comes_again),
 		TEST(others_get_their_frames_once_while_one_is_full),
 		TEST(a_lossless_port_that_stays_full_for_100_ms_is_lossy_until_it_drains),
+		TEST(floods_of_many_segments_are_counted_as_many),
 		TEST(nobody_waits_for_a_lossless_port_that_has_been_full_for_weeks),
 		TEST(a_capture_sees_what_comes_again_once),
 		TEST(learning_is_refreshed_once_a_second),
