@@ -188,8 +188,9 @@ static void poll_end(struct sw_worker *w, struct sw_queue *q)
 
 /* ---- a turn ---- */
 
-/* Who sends long frames, or frames of many segments, or to all ports, gets the time of the others, not their number of frames
- * (R18): fewer a burst, and more again only step by step, so that other frames in between win nothing. */
+/* Who sends long frames, or ones of many segments, or to all ports, gets the time of the others, not
+ * their number of frames (R18): fewer a burst, and more again only step by step, so that other frames in
+ * between win nothing. */
 static void share_fairly(struct sw_queue *q, const struct sw_pass *pass, uint32_t n)
 {
 	uint32_t bytes = (SW_FLOOD_BUDGET - pass->flood_left) * COPY_BYTES;
