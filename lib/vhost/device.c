@@ -42,9 +42,9 @@ static via_cold void raise_alarm(struct vu_queue *q)
 {
 	const uint64_t one = 1;
 
-	if (q->alarmed)
+	if (atomic_load_explicit(&q->alarmed, memory_order_relaxed) ||
+	    atomic_exchange_explicit(&q->alarmed, true, memory_order_relaxed))
 		return;
-	q->alarmed = true;
 	/* Ours, not blocking; it fails only when it is full, and then it has been heard. */
 	if (write(q->dev->alarm_fd, &one, sizeof(one)) < 0)
 		return;
@@ -53,7 +53,7 @@ static via_cold void raise_alarm(struct vu_queue *q)
 /* Somewhere a front-end has truncated its memory: was it this one? */
 static via_cold void check_memory(struct vu_queue *q, const struct via_ring *ring, uint32_t faults)
 {
-	q->faults = faults;
+	atomic_store_explicit(&q->faults, faults, memory_order_relaxed);
 	if (via_mem_is_lost(ring->mem))
 		via_vq_break(&q->vq, ring, VIA_BROKEN_MEMORY_LOST);
 }
@@ -67,7 +67,7 @@ static via_always_inline const struct vu_ring *queue_ring(struct vu_queue *q)
 	if (via_unlikely(!ring))
 		return NULL;
 	faults = atomic_load_explicit(&via_guard_faults, memory_order_relaxed);
-	if (via_unlikely(faults != q->faults)) {
+	if (via_unlikely(faults != atomic_load_explicit(&q->faults, memory_order_relaxed))) {
 		check_memory(q, ring, faults);
 		if (!vq_ring(&q->vq))
 			return NULL;

@@ -276,8 +276,10 @@ static int queue_start(struct vu_queue *q, struct via_error *err)
 	q->ran = true;
 	q->format = r->ring.format;
 	q->told = VIA_BROKEN_NONE;
-	q->alarmed = false;
-	q->faults = atomic_load_explicit(&via_guard_faults, memory_order_relaxed) - 1;
+	atomic_store_explicit(&q->alarmed, false, memory_order_relaxed);
+	atomic_store_explicit(&q->faults,
+			      atomic_load_explicit(&via_guard_faults, memory_order_relaxed) - 1,
+			      memory_order_relaxed);
 	q->ring = r;
 	q->changed = true;
 	via_vq_start(&q->vq, &r->ring, q->avail, q->used);

@@ -118,8 +118,9 @@ struct vu_queue {
 
 	/* worker */
 	struct via_lent lent;
-	uint32_t faults; /* the guard's count when last looked at */
-	bool alarmed;    /* the control thread knows that it is broken */
+	/* any worker that sends here */
+	_Atomic(uint32_t) faults; /* the guard's count when last looked at */
+	_Atomic(bool) alarmed;    /* the control thread knows that it is broken */
 
 	_Atomic(bool) wants_call; /* control sets, a worker clears: signal once without a reason */
 	struct via_vq vq;
