@@ -22,6 +22,10 @@
 
 #define VIA_MEM_MAX_REGIONS 509 /* what the other back-ends offer; QEMU clips at 512 */
 
+/* What the files of one table may take of the process's addresses: an eighth, so that no front-end with
+ * a file of holes takes those of all others (R13). */
+#define VIA_MEM_MAX_MAPPED (UINT64_C(1) << 44)
+
 enum via_mem_policy {
 	VIA_MEM_GUARDED, /* seal if possible, else survive a truncation (the default) */
 	VIA_MEM_SEALED,  /* refuse what cannot be sealed against shrinking */

@@ -55,14 +55,29 @@ static int check_overlap(const struct via_region_desc *d, uint64_t gpa, uint64_t
 	return 0;
 }
 
+/* Counts 'bytes' more that a table maps. */
+static int add_mapped(uint64_t *mapped, uint64_t bytes, struct via_error *err)
+{
+	if (bytes > VIA_MEM_MAX_MAPPED - *mapped)
+		return via_fail(err, -EINVAL,
+				"with its 0x%llx bytes more than 0x%llx are to be mapped",
+				(unsigned long long)bytes, (unsigned long long)VIA_MEM_MAX_MAPPED);
+	*mapped += bytes;
+	return 0;
+}
+
 static int check_regions(const struct via_region_desc *descs, uint32_t n, struct via_error *err)
 {
+	uint64_t mapped = 0;
+
 	for (uint32_t i = 0; i < n; i++) {
 		int ret = check_region(&descs[i], err);
 
 		for (uint32_t j = 0; ret == 0 && j < i; j++)
 			ret = check_overlap(&descs[i], descs[j].gpa, descs[j].user_addr,
 					    descs[j].size, err);
+		if (ret == 0)
+			ret = add_mapped(&mapped, descs[i].mmap_offset + descs[i].size, err);
 		if (ret < 0)
 			return via_fail_in(err, ret, "memory region %u", i);
 	}
@@ -147,6 +162,28 @@ int via_mem_create(struct via_mem **mem, const struct via_region_desc *descs, co
 	return 0;
 }
 
+/* Bytes of its file that are mapped for a region: from the beginning on. */
+static uint64_t mapped_for(const struct via_region *r)
+{
+	return (uint64_t)(r->host - via_mapping_base(r->mapping)) + r->size;
+}
+
+/* Whether a region fits what a table has. */
+static int check_added(const struct via_mem *old, const struct via_region_desc *desc,
+		       struct via_error *err)
+{
+	uint64_t mapped = 0;
+	int ret = check_region(desc, err);
+
+	for (uint32_t i = 0; ret == 0 && i < old->nr_regions; i++) {
+		const struct via_region *r = &old->region[i];
+
+		mapped += mapped_for(r);
+		ret = check_overlap(desc, r->gpa, r->user_addr, r->size, err);
+	}
+	return ret < 0 ? ret : add_mapped(&mapped, desc->mmap_offset + desc->size, err);
+}
+
 int via_mem_add(struct via_mem **mem, const struct via_mem *old, const struct via_region_desc *desc,
 		int fd, enum via_mem_policy policy, struct via_error *err)
 {
@@ -154,10 +191,7 @@ int via_mem_add(struct via_mem **mem, const struct via_mem *old, const struct vi
 	int ret = check_count(old->nr_regions + 1, err);
 
 	if (ret == 0)
-		ret = check_region(desc, err);
-	for (uint32_t i = 0; ret == 0 && i < old->nr_regions; i++)
-		ret = check_overlap(desc, old->region[i].gpa, old->region[i].user_addr,
-				    old->region[i].size, err);
+		ret = check_added(old, desc, err);
 	if (ret < 0)
 		return via_fail_in(err, ret, "memory region to add");
 	m = table_alloc(old->nr_regions + 1, err);

@@ -85,6 +85,34 @@ static void more_regions_than_509_are_refused_before_any_is_looked_at(void **sta
 	assert_non_null(strstr(err.text, "4294967295"));
 }
 
+static void files_of_holes_do_not_take_all_addresses(void **state) /* R13 */
+{
+	const uint64_t half = VIA_MEM_MAX_MAPPED / 2;
+	const struct via_region_desc d[] = {
+		{ 0, half, USER, 0 },
+		{ half, half, USER + half, 0 },
+		{ 2 * half, 4096, USER + 2 * half, 0 },
+	};
+	const struct via_region_desc far = { 0, 4096, USER, 2 * half };
+	int fds[3], file = test_memfd(2 * half + 4096, MFD_ALLOW_SEALING);
+	struct via_mem *mem = NULL, *more = NULL;
+	struct via_error err = { "" };
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		fds[i] = dup(file);
+	assert_int_equal(via_mem_create(&mem, d, fds, 3, VIA_MEM_GUARDED, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "are to be mapped"));
+	assert_int_equal(via_mem_create(&mem, &far, fds, 1, VIA_MEM_GUARDED, NULL), -EINVAL);
+	assert_int_equal(via_mem_create(&mem, d, fds, 1, VIA_MEM_GUARDED, NULL), 0);
+	assert_int_equal(via_mem_add(&more, mem, &d[1], fds[1], VIA_MEM_GUARDED, NULL), 0);
+	via_mem_free(mem);
+	assert_int_equal(via_mem_add(&mem, more, &d[2], fds[2], VIA_MEM_GUARDED, NULL), -EINVAL);
+	via_mem_free(more);
+	close(fds[2]);
+	close(file);
+}
+
 static void an_empty_table_translates_nothing(void **state)
 {
 	struct via_mem_hint hint = { 0 };
@@ -251,6 +279,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tables_that_break_a_rule_are_refused_as_a_whole),
 		cmocka_unit_test(more_regions_than_509_are_refused_before_any_is_looked_at),
+		cmocka_unit_test(files_of_holes_do_not_take_all_addresses),
 		cmocka_unit_test(an_empty_table_translates_nothing),
 		cmocka_unit_test(descriptors_are_consumed_on_success),
 		cmocka_unit_test(bytes_are_found_with_how_many_follow_in_one_piece),
