@@ -68,3 +68,13 @@ class Tap(SystemTest):
         # The host's stack hands over UDP segments (USO) where its kernel has that.
         self.assert_payload(host, vm, "10.9.0.1", uso=True)
         self.assert_payload(host, vm, "fd09::1", uso=True)
+
+    def test_containers(self):
+        """Two TAPs, one of them moved into another namespace, as a container's would be."""
+        namespaces = [self.enterContext(Namespace()) for _ in range(2)]
+        daemon = self.switch([{"name": "c%d" % i, "type": "tap", "ifname": "c%d" % i}
+                              for i in (1, 2)], netns=namespaces[0])
+        namespaces[0].run("ip link set c2 netns " + namespaces[1].name)
+        for i, namespace in enumerate(namespaces, 1):
+            namespace.run("ip link set c%d up; ip addr add 10.9.0.%d/24 dev c%d" % (i, i, i))
+        self.assert_talk(*(Host(namespace, daemon.folder) for namespace in namespaces), uso=True)
