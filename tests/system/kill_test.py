@@ -6,22 +6,16 @@ import shutil
 import time
 import unittest
 
-from support import USER, XFER, SystemTest, each
+from support import USER, XFER, SystemTest, each, sanitized
 
 from lab.frontend import FrontEnd
 from lab.guest import QemuGuest
 from lab.testpmd import Testpmd
-from lab.viaductd import Viaductd, build_folder
+from lab.viaductd import Viaductd
 
 FORMATS = {"split": False, "packed": True}
 TIMES, CONNECTS = 20, 1000
 SLACK_KIB = 512                 # what malloc keeps, however often a front-end comes and goes
-
-
-def sanitized():
-    """Whether the programs keep what they free, as sanitizers do: their memory says nothing then."""
-    with open(os.path.join(build_folder(), "meson-info/intro-buildoptions.json")) as f:
-        return '"value": "address' in f.read()
 
 
 class Kill(SystemTest):

@@ -37,6 +37,13 @@ def each(cases, quick):
     return decorate
 
 
+def sanitized():
+    """Whether the programs keep what they free, as sanitizers do: their memory says nothing
+    then."""
+    with open(os.path.join(build_folder(), "meson-info/intro-buildoptions.json")) as f:
+        return '"value": "address' in f.read()
+
+
 class SystemTest(unittest.TestCase):
     """Ends what a test has started, in reverse order, and shows logs when it failed."""
 
