@@ -33,6 +33,12 @@ static void check_socket(json_t *findings, const char *port, const char *path)
 		    "viaductd");
 		return;
 	}
+	if (!S_ISSOCK(st.st_mode)) {
+		add(findings, "error", port,
+		    json_sprintf("'%s' is no socket any more: something else has its name", path),
+		    "remove that, then: viaduct port del and port add, or restart viaductd");
+		return;
+	}
 	if ((st.st_mode & 0022) == 0)
 		add(findings, "note", port,
 		    json_sprintf("only the user '%s' may connect to '%s'", name_of_user(st.st_uid),

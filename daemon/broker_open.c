@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -22,7 +23,8 @@
 #include "base/base.h"
 #include "daemon/broker.h"
 
-#define STATE_FILE_MAX (1024 * 1024) /* bytes */
+#define STATE_FILE_MAX    (1024 * 1024) /* bytes */
+#define CLAIM_PATIENCE_MS 1000
 
 static void directory_of(const char *path, char dir[DAEMON_PATH_SIZE])
 {
@@ -200,7 +202,37 @@ static int set_size(int fd, uint64_t size)
 		return -1;
 	if (st.st_size != (off_t)size && ftruncate(fd, 0) < 0)
 		return -1;
-	return ftruncate(fd, (off_t)size);
+	/* Reserved, not only sized: a full tmpfs would otherwise show as a fault at a store. */
+	if (ftruncate(fd, (off_t)size) < 0 ||
+	    (fallocate(fd, 0, 0, (off_t)size) < 0 && errno != EOPNOTSUPP))
+		return -1;
+	return 0;
+}
+
+/*
+ * The lock lasts as long as the data process has the file open or mapped. One that was just killed may
+ * take a moment to be gone, so its successor waits for it; a living one is another switch.
+ */
+static int claim(int fd, const char *path, struct via_error *err)
+{
+	const struct timespec wait = { .tv_nsec = 10 * 1000000 };
+	int error = 0;
+
+	for (int ms = 0; ms < CLAIM_PATIENCE_MS; ms += 10) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return 0;
+		error = errno;
+		if (error != EWOULDBLOCK && error != EINTR)
+			break;
+		nanosleep(&wait, NULL);
+	}
+	if (error == EWOULDBLOCK)
+		return via_fail(
+			err, -EBUSY,
+			"another viaductd keeps its ring positions in '%s'; give one of the "
+			"two another run_dir, or the port another name",
+			path);
+	return via_fail(err, -error, "cannot lock '%s': %s", path, strerror(error));
 }
 
 int broker_state_file(const struct broker_files *files, const char *name, uint64_t size,
@@ -219,8 +251,11 @@ int broker_state_file(const struct broker_files *files, const char *name, uint64
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return via_fail(err, -errno, "cannot open '%s': %s", path, strerror(errno));
-	if (set_size(fd, size) < 0) {
-		ret = via_fail(err, -errno, "cannot size '%s': %s", path, strerror(errno));
+	ret = claim(fd, path, err);
+	if (ret == 0 && set_size(fd, size) < 0)
+		ret = via_fail(err, -errno, "cannot reserve %llu bytes for '%s': %s",
+			       (unsigned long long)size, path, strerror(errno));
+	if (ret < 0) {
 		close(fd);
 		return ret;
 	}

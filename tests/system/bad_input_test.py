@@ -341,6 +341,18 @@ class BadInput(SystemTest):
                 s.shutdown(socket.SHUT_WR)
                 self.assertIn(key, json.loads(s.makefile().readline()))
 
+    def test_two_daemons_do_not_share_ring_positions(self):
+        first = self.switch([{"name": "vm1", "type": "vhost-user"}])
+        second = self.enterContext(Viaductd([{"name": "vm1", "type": "vhost-user"}], start=False))
+        path = second.folder + "/x.yaml"
+        with open(second.folder + "/viaductd.yaml") as f, open(path, "w") as out:
+            out.write(f.read().replace("run_dir: " + second.folder, "run_dir: " + first.folder))
+        code, err, _ = say(VIADUCTD, "--config", path)
+        self.assertEqual((code, err.split("\n")[0]), (
+            1, "viaductd: error: port 'vm1': another viaductd keeps its ring positions in "
+               "'%s/vm1.state'; give one of the two another run_dir, or the port another name"
+               % first.folder))
+
     def test_too_many_clients(self):
         daemon = self.two_sinks()
         clients = [self.enterContext(socket.socket(socket.AF_UNIX)) for _ in range(64)]
