@@ -47,8 +47,8 @@ int via_vq_break(struct via_vq *vq, const struct via_ring *ring, enum via_broken
 	/* The first reason stays. Nobody reads anything else by it, so no order is needed. */
 	if (atomic_compare_exchange_strong_explicit(&vq->broken, &none, why, memory_order_relaxed,
 						    memory_order_relaxed) &&
-	    ring->err_fd >= 0)
-		(void)via_tell(ring->err_fd); /* there is nobody left to complain to */
+	    ring->err_fd >= 0 && !via_tell(ring->err_fd)) /* that it holds us up is worse */
+		atomic_store_explicit(&vq->broken, VIA_BROKEN_NOTIFY, memory_order_relaxed);
 	return broken_errno(why);
 }
 

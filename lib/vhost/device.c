@@ -13,11 +13,18 @@
 
 /* ---- a queue that a worker found broken ---- */
 
+/* Whether the queue's call or err has held a worker up. (A call that is a socket cannot, and is closed
+ * when user-mode Linux unloads its driver.) */
+static bool holds_up(const struct vu_queue *q, enum via_broken broken)
+{
+	return broken == VIA_BROKEN_NOTIFY && !q->ring->ring.call_is_socket;
+}
+
 /* Tells of each broken queue once. A device whose memory is lost is disconnected: its rings are zeros. */
 static void on_alarm(void *user, uint32_t events)
 {
 	struct via_device *dev = user;
-	bool lost = false;
+	bool lost = false, stuck = false;
 	uint64_t count;
 
 	(void)events;
@@ -32,9 +39,12 @@ static void on_alarm(void *user, uint32_t events)
 		q->told = broken;
 		/* Its zeros may have broken another rule before anybody noticed what they are. */
 		lost = lost || via_mem_is_lost(q->ring->ring.mem);
+		stuck = stuck || holds_up(q, broken);
 		vu_log(dev, VIA_LOG_ERROR, "queue %u is broken: %s", i, via_broken_text(broken));
 	}
-	if (lost)
+	if (stuck)
+		vu_session_quarantine(dev, via_broken_text(VIA_BROKEN_NOTIFY));
+	else if (lost)
 		vu_session_end(dev, via_broken_text(VIA_BROKEN_MEMORY_LOST));
 }
 

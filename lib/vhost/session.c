@@ -18,8 +18,9 @@
 #include "base/unix.h"
 #include "vhost/vhost.h"
 
-#define RETRY_MIN_MS 100
-#define RETRY_MAX_MS 2000
+#define RETRY_MIN_MS  100
+#define RETRY_MAX_MS  2000
+#define QUARANTINE_MS 1000
 
 static void retry_later(struct via_device *dev)
 {
@@ -176,6 +177,15 @@ static void forget_session(struct via_device *dev)
 	vu_driver_reset(dev);
 }
 
+/* Nobody is served for a while. */
+static void rest(struct via_device *dev)
+{
+	dev->quarantined = false;
+	if (dev->listen_watch)
+		via_watch_set(dev->listen_watch, 0);
+	via_timer_start(dev->retry, QUARANTINE_MS);
+}
+
 static void session_ended(struct via_device *dev)
 {
 	const bool closing = dev->closing;
@@ -188,10 +198,19 @@ static void session_ended(struct via_device *dev)
 		vu_device_free(dev);
 	else if (dev->closing)
 		return; /* the owner has closed us just now: that frees */
+	else if (dev->quarantined)
+		rest(dev);
 	else if (dev->config.mode == VIA_DEVICE_SERVER)
 		listen_again(dev);
 	else
 		retry_later(dev);
+}
+
+void vu_session_quarantine(struct via_device *dev, const char *why)
+{
+	if (dev->session == VU_CONNECTED)
+		dev->quarantined = true;
+	vu_session_end(dev, why);
 }
 
 void vu_session_settled(struct via_device *dev)

@@ -199,6 +199,7 @@ struct via_device {
 	void (*closed)(void *user);
 	void *closed_user;
 	enum vu_session session;
+	bool quarantined; /* when the session has ended, nobody is served for a while */
 	int listen_fd;
 	struct via_watch *listen_watch;
 	struct via_timer *retry; /* client: next attempt; server: accept again after EMFILE */
@@ -382,6 +383,9 @@ void vu_steer_forget(struct via_device *dev); /* all flows */
 /* ---- session.c ---- */
 int vu_session_open(struct via_device *dev, struct via_error *err);
 void vu_session_end(struct via_device *dev, const char *why);
+/* The same of a front-end that holds threads of ours up: the next one waits a second, so that what
+ * connects again and again costs the other ports next to nothing (R19). */
+void vu_session_quarantine(struct via_device *dev, const char *why);
 void vu_session_close(struct via_device *dev);
 /* A change has settled: a session that ended meanwhile goes on ending. */
 void vu_session_settled(struct via_device *dev);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* lib/vhost/vring.c, ring_start.c: rings start, change, stop, and are found again. */
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <viaduct/worker.h>
 
 #include "tests/protocol/frontend.h"
 #include "vhost/vhost.h"
@@ -648,6 +650,53 @@ static void a_queue_found_broken_on_the_way_to_sleep_is_told(void **state) /* R1
 	assert_int_equal(fe->dev->queue[1].told, VIA_BROKEN_AVAIL_INDEX);
 }
 
+/* An eventfd that is full and blocks. */
+static int stuck_eventfd(void)
+{
+	const uint64_t full = UINT64_MAX - 1;
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	assert_int_equal(write(fd, &full, sizeof(full)), sizeof(full));
+	return fd;
+}
+
+static void a_front_end_that_holds_a_worker_up_is_kept_away_for_a_while(void **state) /* R19 */
+{
+	static const uint32_t which[] = { VU_SET_VRING_CALL, VU_SET_VRING_ERR };
+	struct frontend *fe = *state;
+	struct via_split_avail *avail = (void *)(fe->mem + FE_RING_AT(1) + FE_AVAIL);
+	struct vu_msg reply;
+	int answered = 0;
+
+	assert_int_equal(via_watchdog_start(NULL), 0);
+	for (size_t i = 0; i < 2; i++, answered = 0) {
+		int stuck = stuck_eventfd();
+
+		fe_start(fe, FE_SPLIT, 2);
+		fe_assert_traffic(fe, 0);
+		assert_int_equal(fe_set_notifier(fe, which[i], 1, stuck), 0);
+		if (which[i] == VU_SET_VRING_ERR)
+			via_le16_store(&avail->idx, 30000);
+		assert_int_equal(fe_ingress(fe, 0, NULL), 0);
+		fe_turn(fe);
+		assert_false(via_device_pair_runs(fe->dev, 0));
+		assert_int_equal(fe_recv(fe, &reply), FE_CLOSED);
+		fe_disconnect(fe);
+
+		fe_connect(fe); /* waits */
+		fe_send(fe, VU_GET_FEATURES, VU_VERSION, NULL, 0, NULL, 0);
+		fe_turn(fe);
+		assert_int_equal(fe_recv(fe, &reply), 0);
+		for (int n = 0; n < 50 && answered == 0; n++) {
+			via_loop_turn(fe->loop, 100);
+			answered = fe_recv(fe, &reply);
+		}
+		assert_int_equal(answered, 1);
+		fe_disconnect(fe);
+		close(stuck);
+	}
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -681,6 +730,7 @@ int main(void)
 		CASE(a_reset_device_serves_the_next_driver),
 		CASE(a_broken_queue_is_told_once_and_starts_again),
 		CASE(a_queue_found_broken_on_the_way_to_sleep_is_told),
+		CASE(a_front_end_that_holds_a_worker_up_is_kept_away_for_a_while),
 	};
 
 	return cmocka_run_group_tests_name("rings", tests, NULL, NULL);
