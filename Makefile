@@ -3,6 +3,7 @@
 BUILD ?= build
 prefix ?= /usr/local
 GUESTS = uml qemu tap
+TESTPMD = testpmd virtio_user
 LAB = tests/lab
 
 all: $(BUILD)/build.ninja
@@ -31,6 +32,7 @@ check:
 # The longer suites: all combinations of guests, all ring paths of testpmd, everything killed 20 times.
 check-guests check-testpmd check-kill check-idle: check-%: all
 	@$(LAB)/require check
-	@VIADUCT_BUILD=$(abspath $(BUILD)) tests/system/run --thorough $(if $(filter guests,$*),$(GUESTS),$*)
+	@VIADUCT_BUILD=$(abspath $(BUILD)) tests/system/run --thorough \
+		$(if $(filter guests,$*),$(GUESTS),$(if $(filter testpmd,$*),$(TESTPMD),$*))
 
 .PHONY: all install demo demo-qemu check check-guests check-testpmd check-kill check-idle
