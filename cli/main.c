@@ -242,8 +242,9 @@ static enum cli_status run(struct cli *cli, int argc, char *argv[])
 	argc -= nr_words;
 	argv += nr_words;
 	if (argc < c->min_args || (c->max_args >= 0 && argc > c->max_args))
-		return cli_fail(CLI_USAGE, "too %s words; it is: viaduct %s %s",
-				argc < c->min_args ? "few" : "many", c->words, c->args);
+		return cli_fail(CLI_USAGE, "too %s words; it is: viaduct %s%s%s",
+				argc < c->min_args ? "few" : "many", c->words,
+				c->args[0] ? " " : "", c->args);
 	return c->run(cli, argc, argv);
 }
 
@@ -303,7 +304,7 @@ static void default_socket(struct cli *cli)
 	const char *named = getenv("VIADUCT_SOCKET");
 	char path[DAEMON_PATH_SIZE] = "";
 
-	if (named) {
+	if (named && named[0]) {
 		snprintf(cli->socket, sizeof(cli->socket), "%s", named);
 		return;
 	}
@@ -322,7 +323,7 @@ static int take_options(struct cli *cli, int argc, char *argv[])
 		if (strcmp(argv[i], "-j") == 0 || strcmp(argv[i], "--json") == 0) {
 			cli->json = true;
 		} else if (strcmp(argv[i], "-s") == 0 || strcmp(argv[i], "--socket") == 0) {
-			if (i + 1 == argc) {
+			if (i + 1 == argc || !argv[i + 1][0]) {
 				cli_fail(CLI_USAGE, "a path must follow '%s'", argv[i]);
 				return -1 - CLI_USAGE;
 			}

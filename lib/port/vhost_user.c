@@ -13,6 +13,7 @@
 #include "net/net.h"
 #include "port/features.h"
 #include "port/types.h"
+#include "ring/position.h"
 
 #define LEAVE UINT32_MAX
 
@@ -147,6 +148,30 @@ static int choose_mac(const struct via_port_config *config, uint8_t mac[6], stru
  * guest with a packed ring must reconnect. The device maps the file; its lock against another process
  * lasts as long as a descriptor.
  */
+static int begin_anew(int fd, uint64_t size)
+{
+	return ftruncate(fd, 0) < 0 || fallocate(fd, 0, 0, (off_t)size) < 0 ? -errno : 0;
+}
+
+/* What another version has left, or a crash, is of no use and no reason not to start. */
+static int check_state(struct vhost_user *v, int fd)
+{
+	struct via_positions *positions;
+	struct via_error why = { "" };
+	/* As many as via_device_state_size() counts: those of the pairs, and the control queue. */
+	int ret = via_positions_map(&positions, fd, 2u * v->port.nr_queues + 1, &why);
+
+	if (ret == 0) {
+		via_positions_unmap(positions);
+		return 0;
+	}
+	via_log(VIA_LOG_WARNING,
+		"port %s: its ring positions of an earlier run are lost, so a guest with a packed ring "
+		"must reconnect: %s",
+		v->port.name, why.text);
+	return begin_anew(fd, via_device_state_size(v->port.nr_queues));
+}
+
 static int open_state(struct vhost_user *v, int *fd, struct via_error *err)
 {
 	const struct via_opener *opener = via_port_opener(&v->port.config);
@@ -160,6 +185,10 @@ static int open_state(struct vhost_user *v, int *fd, struct via_error *err)
 		via_log(VIA_LOG_WARNING,
 			"port %s: ring positions will not survive a restart of this process: %s",
 			v->port.name, why.text);
+		return 0;
+	}
+	if (check_state(v, ret) < 0) {
+		close(ret);
 		return 0;
 	}
 	v->state_fd = fcntl(ret, F_DUPFD_CLOEXEC, 3);

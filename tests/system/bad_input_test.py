@@ -72,7 +72,7 @@ COMMAND_WORDS = {
     "make coffee": (2, "there is no command 'make'; 'viaduct help' lists them"),
     "stauts": (2, "there is no command 'stauts'; did you mean 'status'?"),
     "-x status": (2, "there is no option '-x'; 'viaduct --help' shows what there is"),
-    "status now": (2, "too many words; it is: viaduct status "),
+    "status now": (2, "too many words; it is: viaduct status"),
     "port": (2, "'port' needs one more word: show, add, del, set"),
     "port list": (2, "there is no 'port list'; there are: show, add, del, set"),
     "port show x": (1, "there is no port 'x'"),
@@ -352,6 +352,17 @@ class BadInput(SystemTest):
             1, "viaductd: error: port 'vm1': another viaductd keeps its ring positions in "
                "'%s/vm1.state'; give one of the two another run_dir, or the port another name"
                % first.folder))
+
+    def test_positions_of_another_version_are_no_reason_not_to_start(self):
+        daemon = self.switch([{"name": "vm1", "type": "vhost-user"}])
+        self.assertEqual(daemon.stop(), 0)
+        path = daemon.folder + "/vm1.state"
+        with open(path, "r+b") as f:
+            f.write(b"another version")
+        daemon.start()
+        self.assertRegex(daemon.log(), "warning: port vm1: its ring positions of an earlier run are lost")
+        with open(path, "rb") as f:
+            self.assertNotEqual(f.read(15), b"another version")
 
     def test_too_many_clients(self):
         daemon = self.two_sinks()
