@@ -79,6 +79,8 @@ enum cli_status cli_status_command(struct cli *cli, int argc, char *argv[])
 	poll_us = json_object_get(status, "poll_us");
 	if (json_is_string(poll_us))
 		printf("  polling        always\n\n");
+	else if (json_integer_value(poll_us) == 0)
+		printf("  polling        never (interrupts only)\n\n");
 	else
 		printf("  polling        %lld us after the last packet\n\n",
 		       (long long)json_integer_value(poll_us));
