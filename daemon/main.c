@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <viaduct/log.h>
 
@@ -107,6 +108,17 @@ static void find_user(struct broker_setup *setup, const struct cfg *cfg)
 	setup->gid = gr ? gr->gr_gid : pw->pw_gid;
 }
 
+/* Some descriptors for each queue of each port: as many as this user may have. */
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 static int run(const struct options *options)
 {
 	const char *path = options->config ? options->config : "the empty configuration";
@@ -122,6 +134,7 @@ static int run(const struct options *options)
 		return EXIT_FAILURE;
 	}
 	find_user(&setup, cfg);
+	raise_limit();
 	control = strdup(cfg->control);
 	metrics = cfg->metrics ? strdup(cfg->metrics) : NULL;
 	run_dir = strdup(cfg->run_dir);
