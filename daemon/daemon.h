@@ -10,7 +10,8 @@
  *   change.c         ports in and out of the running switch; reload
  *   rpc.c            JSON-RPC 2.0 over the control socket; the methods are tables in method_*.c
  *   node.c           neutral trees: what YAML and JSON have in common; node_yaml.c, node_json.c
- *   schema.c         our table of keys; config.c: the model that they are read into, and back
+ *   schema.c         our table of keys, over reader.c; schema_port.c, schema_pairs.c: those of ports
+ *   config.c         the model that they are read into, and back
  *   dlog.c           lines on stderr
  *   exporter.c       viaduct-exporter, a program of its own: Prometheus over HTTP
  *
