@@ -350,7 +350,7 @@ static uint64_t make_secret(void)
 
 	if (getrandom(&secret, sizeof(secret), GRND_NONBLOCK) != sizeof(secret))
 		secret = via_clock_us() * UINT64_C(0x9e3779b97f4a7c15);
-	return secret | 1;
+	return secret;
 }
 
 /* As many buckets as entries or more: at most one in a thousand addresses finds its bucket full. */

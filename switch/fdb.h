@@ -68,7 +68,7 @@ struct sw_fdb_page {
 
 struct sw_fdb {
 	struct sw_fdb_bucket *bucket;
-	uint64_t secret; /* odd; peers cannot choose addresses that share a bucket */
+	uint64_t secret; /* peers cannot choose addresses that share a bucket */
 	uint32_t shift;  /* 64 - log2(number of buckets) */
 	uint32_t size;   /* entries */
 	uint32_t port_limit;
@@ -106,7 +106,12 @@ static inline uint64_t sw_fdb_key(uint64_t mac, uint16_t vlan)
 
 static inline struct sw_fdb_bucket *sw_fdb_bucket(const struct sw_fdb *fdb, uint64_t key)
 {
-	return &fdb->bucket[(key * fdb->secret) >> fdb->shift];
+	/* One multiplication by a secret spreads addresses that are counted up, as guests' are, badly
+	 * for some secrets. */
+	uint64_t hash = (key ^ fdb->secret) * UINT64_C(0x9e3779b97f4a7c15);
+
+	hash = (hash ^ hash >> 32) * UINT64_C(0xd6e8feb86659fd93);
+	return &fdb->bucket[hash >> fdb->shift];
 }
 
 static inline sw_fdb_value sw_fdb_value_of(uint32_t port, uint32_t now_s)

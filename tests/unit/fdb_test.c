@@ -133,6 +133,22 @@ static void a_million_addresses_are_possible(void **state)
 	destroy(fdb);
 }
 
+static void addresses_counted_up_spread_whatever_the_secret(void **state)
+{
+	static const uint64_t secrets[] = { 0, 1, 1ull << 40, 0x8000000000000001, UINT64_MAX };
+
+	(void)state;
+	for (size_t s = 0; s < ARRAY_SIZE(secrets); s++) {
+		struct sw_fdb *fdb = create(1 << 14, 1 << 20);
+
+		fdb->secret = secrets[s];
+		for (uint32_t i = 0; i < 1 << 14; i++)
+			learn(fdb, key(i), 1, 0);
+		assert_in_range(atomic_load(&fdb->entries), (1 << 14) * 995 / 1000, 1 << 14);
+		destroy(fdb);
+	}
+}
+
 static void what_is_not_seen_for_the_ageing_time_is_forgotten(void **state)
 {
 	struct sw_fdb *fdb = create(0, 0);
@@ -258,6 +274,7 @@ int main(void)
 		cmocka_unit_test(a_port_has_a_share_and_cannot_take_others),
 		cmocka_unit_test(nearly_all_of_a_full_table_fits_and_no_more),
 		cmocka_unit_test(a_million_addresses_are_possible),
+		cmocka_unit_test(addresses_counted_up_spread_whatever_the_secret),
 		cmocka_unit_test(what_is_not_seen_for_the_ageing_time_is_forgotten),
 		cmocka_unit_test(ages_survive_the_wrap_of_the_clock),
 		cmocka_unit_test(the_longest_ageing_time_ends_with_the_sweep_after_it),
