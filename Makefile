@@ -35,4 +35,12 @@ check-guests check-testpmd check-kill check-idle: check-%: all
 	@VIADUCT_BUILD=$(abspath $(BUILD)) tests/system/run --thorough \
 		$(if $(filter guests,$*),$(GUESTS),$(if $(filter testpmd,$*),$(TESTPMD),$*))
 
-.PHONY: all install demo demo-qemu check check-guests check-testpmd check-kill check-idle
+# Where threads meet, under ThreadSanitizer (clang's knows our fences).
+THREADED = switch worker gen vhost_user capture grace tell driver_device
+check-tsan:
+	@$(LAB)/require tsan
+	@test -f build-tsan/build.ninja || CC=clang meson setup build-tsan -Db_sanitize=thread \
+		-Db_lundef=false --buildtype=debugoptimized >/dev/null
+	@meson test -C build-tsan --print-errorlogs $(THREADED)
+
+.PHONY: all install demo demo-qemu check check-guests check-testpmd check-kill check-idle check-tsan
