@@ -42,7 +42,6 @@ struct via_driver_config {
 	uint16_t queue_pairs;  /* asked for; fewer if the back-end has fewer. 0: 1 */
 	uint16_t queue_size;   /* slots of each ring; 0: 256 */
 	uint64_t features_off; /* mask of virtio features not to accept */
-	uint32_t offloads;     /* reserved for later: 0 */
 	bool polling;          /* never asks for interrupts */
 	const struct via_driver_events *events; /* borrowed while the driver lives */
 	void *user;

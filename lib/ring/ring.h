@@ -151,13 +151,9 @@ struct via_ring {
 		} packed;
 	};
 	int kick_fd;         /* -1: none, the queue is always polled */
-	int call_fd;         /* -1: none, or in-band: then 'call' is asked */
+	int call_fd;         /* -1: none */
 	int err_fd;          /* -1: none */
 	bool call_is_socket; /* user-mode Linux sends one instead of an eventfd */
-	/* In-band notification, from a worker to the control thread; NULL: not negotiated. */
-	void (*call)(void *user, uint16_t index);
-	void *call_user;
-	uint16_t index; /* of the queue in its device, for 'call' and logs */
 	bool enabled; /* false: started but disabled: TX is consumed and discarded, RX untouched */
 };
 

@@ -54,15 +54,11 @@ int via_vq_break(struct via_vq *vq, const struct via_ring *ring, enum via_broken
 
 void vq_call(struct via_vq *vq, const struct via_ring *ring)
 {
-	if (ring->call_fd >= 0) {
-		via_count(&vq->calls, 1);
-		if (!(ring->call_is_socket ? via_tell_socket(ring->call_fd)
-					   : via_tell(ring->call_fd)))
-			via_vq_break(vq, ring, VIA_BROKEN_NOTIFY);
-	} else if (ring->call) {
-		via_count(&vq->calls, 1);
-		ring->call(ring->call_user, ring->index);
-	}
+	if (ring->call_fd < 0)
+		return;
+	via_count(&vq->calls, 1);
+	if (!(ring->call_is_socket ? via_tell_socket(ring->call_fd) : via_tell(ring->call_fd)))
+		via_vq_break(vq, ring, VIA_BROKEN_NOTIFY);
 }
 
 void via_vq_start(struct via_vq *vq, const struct via_ring *ring, struct via_ring_pos avail,

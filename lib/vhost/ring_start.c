@@ -111,7 +111,6 @@ static int ring_create(struct vu_queue *q, struct vu_ring **ring, struct via_err
 			.call_fd = q->notifier[VU_CALL].fd,
 			.err_fd = q->notifier[VU_ERR].fd,
 			.call_is_socket = q->notifier[VU_CALL].is_socket,
-			.index = q->index,
 			.enabled = vu_queue_is_enabled(q),
 		},
 		.net = via_vq_net_of(active_features(dev)),

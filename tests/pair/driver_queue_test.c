@@ -54,7 +54,6 @@ static void device_start(struct pair *p, uint32_t i)
 		.kick_fd = r->kick_fd,
 		.call_fd = r->call_fd,
 		.err_fd = -1,
-		.index = (uint16_t)i,
 		.enabled = true,
 	};
 	if (p->life->format == VIA_RING_PACKED) {
