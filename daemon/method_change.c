@@ -67,18 +67,15 @@ static struct change *begin(struct daemon *d, struct rpc_call *call)
 	return change;
 }
 
-void method_port_add(struct daemon *d, struct rpc_call *call, const json_t *params)
+/* Has 'plan' done with 'port' (consumed), or refuses for 'm' where there is none. */
+static void change_port(struct daemon *d, struct rpc_call *call, struct cfg_port *port,
+			struct mistakes *m,
+			void (*plan)(struct change *change, struct cfg_port *port))
 {
-	struct node *map = node_from_json(params);
-	struct cfg_port *port = NULL;
-	struct mistakes m = { 0 };
 	struct change *change;
 
-	if (map)
-		port = cfg_port_from_node(map, d->cfg, NULL, &m);
-	node_free(map);
 	if (!port) {
-		refuse(call, RPC_INVALID_PARAMS, "", &m);
+		refuse(call, RPC_INVALID_PARAMS, "", m);
 		return;
 	}
 	change = begin(d, call);
@@ -86,8 +83,20 @@ void method_port_add(struct daemon *d, struct rpc_call *call, const json_t *para
 		cfg_port_free(port);
 		return;
 	}
-	change_add(change, port);
+	plan(change, port);
 	change_run(change);
+}
+
+void method_port_add(struct daemon *d, struct rpc_call *call, const json_t *params)
+{
+	struct node *map = node_from_json(params);
+	struct cfg_port *port = NULL;
+	struct mistakes m = { 0 };
+
+	if (map)
+		port = cfg_port_from_node(map, d->cfg, NULL, &m);
+	node_free(map);
+	change_port(d, call, port, &m, change_add);
 }
 
 void method_port_del(struct daemon *d, struct rpc_call *call, const json_t *params)
@@ -145,7 +154,6 @@ void method_port_set(struct daemon *d, struct rpc_call *call, const json_t *para
 	const struct cfg_port *old = cfg_find_port(d->cfg, name);
 	struct cfg_port *port = NULL;
 	struct mistakes m = { 0 };
-	struct change *change;
 	struct node *map;
 
 	if (!old) {
@@ -162,17 +170,7 @@ void method_port_set(struct daemon *d, struct rpc_call *call, const json_t *para
 	if (map)
 		port = cfg_port_from_node(map, d->cfg, old, &m);
 	node_free(map);
-	if (!port) {
-		refuse(call, RPC_INVALID_PARAMS, "", &m);
-		return;
-	}
-	change = begin(d, call);
-	if (!change) {
-		cfg_port_free(port);
-		return;
-	}
-	change_set(change, port);
-	change_run(change);
+	change_port(d, call, port, &m, change_set);
 }
 
 void method_set(struct daemon *d, struct rpc_call *call, const json_t *params)

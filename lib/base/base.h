@@ -18,7 +18,7 @@
 #include <stdint.h>
 #include <time.h>
 
-#define ARRAY_SIZE(a)                       (sizeof(a) / sizeof((a)[0]))
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 /* Before the definition of every public function (include/viaduct): all other symbols stay hidden. */
 #define VIA_EXPORT                          __attribute__((visibility("default")))
 #define via_always_inline                   inline __attribute__((always_inline))
