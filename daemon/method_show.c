@@ -108,13 +108,13 @@ static json_t *workers_to_json(struct sw_switch *sw)
 
 		sw_worker_info(sw, i, &info);
 		json_array_append_new(
-			list,
-			json_pack("{s:i, s:i, s:i, s:b, s:i, s:i, s:I, s:I, s:I, s:I}", "worker",
-				  (int)i, "tid", info.tid, "cpu", info.cpu, "asleep", info.asleep,
-				  "queues", (int)info.queues, "polled", (int)info.polled, "busy_us",
-				  (json_int_t)info.busy_us, "packets", (json_int_t)info.packets,
-				  "wakeups", (json_int_t)info.wakeups, "sleeps",
-				  (json_int_t)info.sleeps));
+			list, json_pack("{s:i, s:i, s:i, s:b, s:i, s:i, s:I, s:I, s:I, s:I, s:I}",
+					"worker", (int)i, "tid", info.tid, "cpu", info.cpu,
+					"asleep", info.asleep, "queues", (int)info.queues, "polled",
+					(int)info.polled, "busy_us", (json_int_t)info.busy_us,
+					"packets", (json_int_t)info.packets, "wakeups",
+					(json_int_t)info.wakeups, "sleeps", (json_int_t)info.sleeps,
+					"busy_cycles", (json_int_t)info.busy_cycles));
 	}
 	return list;
 }

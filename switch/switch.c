@@ -628,6 +628,7 @@ void sw_worker_info(struct sw_switch *sw, uint32_t worker, struct sw_worker_info
 		.polled = atomic_load(&w->nr_polled),
 		.asleep = atomic_load(&w->asleep),
 		.busy_us = via_counter_read(&w->busy_us),
+		.busy_cycles = via_counter_read(&w->busy_cycles),
 		.packets = via_counter_read(&w->packets),
 		.wakeups = via_counter_read(&w->wakeups),
 		.sleeps = via_counter_read(&w->sleeps),

@@ -97,6 +97,7 @@ struct sw_worker_info {
 	uint32_t polled; /* of them in the polling set now */
 	bool asleep;
 	uint64_t busy_us, packets, wakeups, sleeps; /* since start */
+	uint64_t busy_cycles; /* of the CPU's clock (TSC), in bursts that had packets */
 	int tid;
 };
 void sw_worker_info(struct sw_switch *sw, uint32_t worker, struct sw_worker_info *info);

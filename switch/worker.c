@@ -209,6 +209,7 @@ static void share_fairly(struct sw_queue *q, const struct sw_pass *pass, uint32_
 /* Gives the queue one burst. Returns how many packets went on. */
 static uint32_t serve(struct sw_worker *w, struct sw_queue *q)
 {
+	const uint64_t begin = via_cycles();
 	uint32_t n, undelivered;
 
 	if (is_dead(q) || (q->retry_us && w->now_us < q->retry_us))
@@ -225,6 +226,7 @@ static uint32_t serve(struct sw_worker *w, struct sw_queue *q)
 	if (n == 0)
 		q->retry_us = w->now_us + RETRY_US;
 	via_count(&q->packets, n);
+	via_count(&w->busy_cycles, via_cycles() - begin);
 	return n;
 }
 

@@ -87,6 +87,8 @@ struct sw_worker {
 	_Atomic(bool) asleep;
 	_Atomic(int) tid;
 	via_counter busy_us, packets, wakeups, sleeps;
+	via_counter
+		busy_cycles; /* via_cycles() of bursts that had packets, without looks and pauses */
 	uint64_t nudged_busy_us; /* worker: 'busy_us' when control was last nudged */
 
 	/* mail_lock */
