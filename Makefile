@@ -43,4 +43,10 @@ check-tsan:
 		-Db_lundef=false --buildtype=debugoptimized >/dev/null
 	@meson test -C build-tsan --print-errorlogs $(THREADED)
 
-.PHONY: all install demo demo-qemu check check-guests check-testpmd check-kill check-idle check-tsan
+# Measures beside peers, which takes long on a machine that should do nothing else: bench/RESULTS.md.
+# BENCH says what: 'make bench BENCH="--quick"', 'make bench BENCH="limits peers"'.
+bench: all
+	@$(LAB)/require bench
+	@VIADUCT_BUILD=$(abspath $(BUILD)) bench/run $(BENCH)
+
+.PHONY: all install demo demo-qemu check check-guests check-testpmd check-kill check-idle check-tsan bench
