@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the switch itself costs a packet: bursts from a port that only lends, to ports that only count.
+ *
+ *   bench-switch [PATTERN [TURNS]]
+ *
+ * Patterns: 'flow' (one destination, one source), 'runs' (trains of 8), 'mixed' (each packet to
+ * another of 16 stations), 'flood', 'vlan' (access to trunk: each frame gets a tag).
+ * Prints TSC cycles and nanoseconds a packet, medians of 21 runs. For instructions:
+ *
+ *   valgrind --tool=callgrind --toggle-collect=sw_forward bench-switch flow 1000
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/core.h"
+#include "bench/measure.h"
+
+#define N    32 /* packets in a burst */
+#define RUNS 21
+#define VLAN 5
+
+struct pattern {
+	const char *name;
+	unsigned int train; /* packets to one station before the next; 0: broadcast */
+	uint16_t vlan;
+};
+
+static const struct pattern patterns[] = {
+	{ "flow", 1 << 30, 0 }, { "runs", 8, 0 },          { "mixed", 1, 0 },
+	{ "flood", 0, 0 },      { "vlan", 1 << 30, VLAN },
+};
+
+static uint64_t counted;
+
+static uint32_t count_burst(struct via_port *port, struct via_view *const *views, uint32_t n,
+			    bool keep)
+{
+	(void)port;
+	(void)views;
+	(void)keep;
+	counted += n;
+	return n;
+}
+
+static const struct via_port_ops ops = { .type = "count", .egress_burst = count_burst };
+
+static void make_frame(struct via_view *view, const struct pattern *pattern, uint32_t i)
+{
+	const uint8_t to = pattern->train ? (uint8_t)(1 + i / pattern->train % BENCH_STATIONS) : 0;
+	const uint8_t macs[] = BENCH_MACS(to);
+
+	view->len = view->snapshot_len = 60;
+	memcpy(view->snapshot, macs, sizeof(macs));
+	view->snapshot[12] = 8; /* IPv4 */
+	if (to == 0)
+		memset(view->snapshot, 0xff, 6);
+}
+
+/* Cycles a packet. */
+static double run(struct bench_core *core, uint32_t turns)
+{
+	const uint64_t begin = via_cycles();
+
+	for (uint32_t i = 0; i < turns; i++)
+		bench_core_forward(core, N);
+	return (double)(via_cycles() - begin) / (turns * (double)N);
+}
+
+static void measure(const struct pattern *pattern, uint32_t turns, double ns)
+{
+	struct bench_core *core = bench_core_open(&ops, NULL, pattern->vlan);
+	struct bench_cost cost;
+	double sample[RUNS];
+
+	for (uint32_t i = 0; i < N; i++)
+		make_frame(&core->pass->burst->view[i], pattern, i);
+	counted = 0;
+	for (int i = 0; i < RUNS; i++)
+		sample[i] = run(core, turns);
+	cost = bench_cost_of(sample, RUNS);
+	printf("%-6s %6.1f cycles %6.2f ns a packet (%.1f copies)\n", pattern->name, cost.median,
+	       cost.median * ns, (double)counted / (RUNS * turns * (double)N));
+	bench_core_close(core);
+}
+
+int main(int argc, char **argv)
+{
+	const uint32_t turns = argc > 2 ? (uint32_t)atoi(argv[2]) : 10000;
+	const double ns = bench_ns_per_cycle();
+
+	for (size_t i = 0; i < ARRAY_SIZE(patterns); i++) {
+		if (argc < 2 || strcmp(argv[1], patterns[i].name) == 0)
+			measure(&patterns[i], turns, ns);
+	}
+	return 0;
+}
