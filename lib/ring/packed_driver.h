@@ -40,8 +40,10 @@ static via_always_inline void packed_drv_put(struct via_drv_ring *drv, uint64_t 
 	packed_drv_advance(&drv->next, 1, drv->size);
 }
 
-static inline void packed_drv_fill_table(struct via_drv_ring *drv, const struct via_drv_buffer *buf,
-					 uint32_t nr_readable, uint32_t n, uint16_t id)
+/* Fills the table of slot 'id'. Returns where it begins among the tables, in bytes. */
+static inline uint64_t packed_drv_write_table(struct via_drv_ring *drv,
+					      const struct via_drv_buffer *buf,
+					      uint32_t nr_readable, uint32_t n, uint16_t id)
 {
 	size_t first = (size_t)id * drv->table_size;
 	struct via_desc_words *table = &drv->tables[first];
@@ -52,8 +54,16 @@ static inline void packed_drv_fill_table(struct via_drv_ring *drv, const struct 
 		via_le64_store(&table[i].addr, buf[i].addr);
 		via_le64_store(&table[i].tail, packed_drv_tail(buf[i].len, 0, flags));
 	}
-	packed_drv_put(drv, drv->tables_addr + first * sizeof(*table),
-		       (uint32_t)(n * sizeof(*table)), id, VIA_DESC_INDIRECT);
+	return first * sizeof(*table);
+}
+
+static inline void packed_drv_fill_table(struct via_drv_ring *drv, const struct via_drv_buffer *buf,
+					 uint32_t nr_readable, uint32_t n, uint16_t id)
+{
+	uint64_t offset = packed_drv_write_table(drv, buf, nr_readable, n, id);
+
+	packed_drv_put(drv, drv->tables_addr + offset,
+		       (uint32_t)(n * sizeof(struct via_desc_words)), id, VIA_DESC_INDIRECT);
 }
 
 /* IN_ORDER: chains keep their slots until they come back in order, so the first slot is the id.

@@ -7,6 +7,7 @@
  *   packed.h        the packed ring, device side        packed_driver.h  driver side
  *   vq.h            both of them behind one set of operations
  *   driver_ring.h   both drivers behind one set of operations
+ *   standing.h      a driver whose chains never change
  *   chain.h         from descriptors to checked host segments (indirect tables, regions, bounds)
  *   notify.h        when the other side wants to be told
  *   position.h      positions that survive the process
