@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A quick measurement: a viaductd of our own with a generator and a sink, for a few seconds. It says
- * how fast this machine's switch is with nothing around it, not how fast guests are.
+ * A quick measurement: of the back-ends on sockets (bench/client), or of a viaductd of our own with a
+ * generator and a sink, for a few seconds. The latter says how fast this machine's switch is with
+ * nothing around it, not how fast guests are.
  */
 #include <errno.h>
 #include <limits.h>
@@ -13,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/client/client.h"
 #include "cli/cli.h"
 
 #define START_PATIENCE_MS 5000
@@ -150,21 +152,34 @@ static enum cli_status measure(struct cli *cli, long seconds)
 	return CLI_OK;
 }
 
-enum cli_status cli_bench(struct cli *cli, int argc, char *argv[])
+static enum cli_status bench_own(struct cli *cli, long seconds)
 {
 	struct bench bench = { 0 };
 	enum cli_status status = CLI_FAILED;
-	char *end = NULL;
-	long seconds = argc ? strtol(argv[0], &end, 10) : 3;
 
-	if (seconds < 1 || seconds > 600 || (end && *end))
-		return cli_fail(CLI_USAGE, "'%s' is no number of seconds from 1 to 600", argv[0]);
 	if (!write_config(&bench))
 		return CLI_FAILED;
 	if (start(&bench, cli))
 		status = measure(cli, seconds);
 	stop(&bench);
 	return status;
+}
+
+enum cli_status cli_bench(struct cli *cli, int argc, char *argv[])
+{
+	char *end = NULL;
+	long seconds = argc == 1 ? strtol(argv[0], &end, 10) : 3;
+
+	/* The exit codes of client_main() are ours. */
+	if (argc > 1 || (argc == 1 && strchr(argv[0], '/')))
+		return (enum cli_status)client_main(argc, argv, cli->json);
+	if (seconds < 1 || seconds > 600 || (end && *end))
+		return cli_fail(
+			CLI_USAGE,
+			"'%s' is no number of seconds from 1 to 600, no path of a socket and "
+			"not 'rings'",
+			argv[0]);
+	return bench_own(cli, seconds);
 }
 
 enum cli_status cli_demo(struct cli *cli, int argc, char *argv[])

@@ -6,9 +6,10 @@
  *   main.c         options, the table of commands, help      table.c        aligned columns
  *   show.c         status, stats, port show, fdb show, vlan  change.c       port add|del|set, fdb, …
  *   top.c          rates, again and again                    capture.c      pcap from a running switch
- *   doctor.c       what is wrong                             bench.c        a switch of its own, measured
+ *   doctor.c       what is wrong                             bench.c        back-ends, or a switch of its own, measured
+ *   bench_rings.c  what a packet costs in this process
  *
- * May use daemon/rpc_client.h and what every program may use of lib/. Nobody includes it.
+ * May use daemon/rpc_client.h, bench/ and what every program may use of lib/. Nobody includes it.
  */
 #ifndef VIA_CLI_H
 #define VIA_CLI_H
@@ -72,6 +73,6 @@ typedef enum cli_status cli_run(struct cli *cli, int argc, char *argv[]);
 cli_run cli_status_command, cli_stats, cli_port_show, cli_fdb_show, cli_vlan; /* show.c */
 cli_run cli_port_add, cli_port_del, cli_port_set, cli_fdb_add, cli_fdb_del, cli_fdb_flush,
 	cli_reload, cli_save, cli_set, cli_call; /* change.c */
-cli_run cli_top, cli_capture, cli_doctor, cli_bench, cli_demo, cli_help;
+cli_run cli_top, cli_capture, cli_doctor, cli_bench, cli_bench_rings, cli_demo, cli_help;
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/client/client.h"
 #include "cli/cli.h"
 #include "daemon/value.h"
 
@@ -40,8 +41,12 @@ const struct cli_command cli_commands[] = {
 	{ "reload", "", "Makes the daemon read its file again.", 0, 0, cli_reload, NULL },
 	{ "save", "[FILE]", "Writes the running configuration; '-': to stdout.", 0, 1, cli_save,
 	  NULL },
-	{ "bench", "[SECONDS]", "Runs a switch of its own and says how fast it is.", 0, 1,
-	  cli_bench, NULL },
+	{ "bench rings", "[OPERATION]", "What a packet costs in each kind of virtqueue.", 0, 1,
+	  cli_bench_rings,
+	  "Operations: forward, dequeue, enqueue, switch, ring; all of them if none is said." },
+	{ "bench", "[SECONDS] | SOCKET… [OPTION]…",
+	  "Measures a switch of its own, or the vhost-user back-ends on sockets.", 0, -1, cli_bench,
+	  client_usage },
 	{ "demo", "", "Two guests that talk through a switch.", 0, 0, cli_demo, NULL },
 	{ "call", "METHOD [KEY=VALUE]…", "Calls a method of the control API.", 1, -1, cli_call,
 	  "viaduct call help   lists them" },

@@ -211,7 +211,7 @@ static int check(const struct client_config *config, struct via_error *err)
 	const uint64_t needed = FRAME_HEADER + config->size;
 
 	if (config->nr_ports == 0)
-		return via_fail(err, -EINVAL, "which sockets? 'viaduct bench --help' says more");
+		return via_fail(err, -EINVAL, "which sockets? 'viaduct help bench' says more");
 	if (!config->sends && !config->receives)
 		return via_fail(err, -EINVAL, "either --dequeue or --enqueue");
 	if (config->sends && config->receives && config->nr_ports % 2)
