@@ -142,14 +142,23 @@ static via_always_inline bool standing_take(uint32_t *room, uint32_t size, struc
 	return true;
 }
 
+static via_always_inline uint32_t standing_after(const struct via_standing *st, uint32_t id)
+{
+	id += st->nr_slots;
+	return id == (uint32_t)st->nr_chains * st->nr_slots ? 0 : id;
+}
+
+/* Takes chains that are named one by one; with IN_ORDER it stops before one that is not the oldest, as
+ * that ends a batch. */
 static via_always_inline uint32_t split_standing_reap(struct via_standing *st,
-						      struct via_hand *hand, uint32_t max)
+						      struct via_hand *hand, uint32_t max,
+						      bool in_order)
 {
 	struct via_drv_ring *drv = &st->ring;
 	const struct via_split_used_elem *used = drv->split.used->ring;
 	const uint32_t size = drv->size, at = drv->used.idx;
 	uint32_t *const room = st->room;
-	uint32_t id, len, i, n;
+	uint32_t id, len, i, n, oldest = drv->oldest;
 
 	if (!split_drv_look(drv, &id, &len))
 		return 0;
@@ -159,106 +168,127 @@ static via_always_inline uint32_t split_standing_reap(struct via_standing *st,
 
 		id = via_le32_load(&elem->id);
 		len = via_le32_load(&elem->len);
+		if (in_order && via_unlikely(id != oldest))
+			break;
 		if (!standing_take(room, size, &hand[i], id, len)) {
 			via_drv_mark_broken(drv);
 			break;
 		}
+		oldest = standing_after(st, oldest);
 	}
 	drv->used.idx = (uint16_t)(at + i);
+	drv->oldest = (uint16_t)oldest;
 	return i;
 }
 
 static via_always_inline uint32_t packed_standing_reap(struct via_standing *st,
 						       struct via_hand *hand, uint32_t max,
-						       uint32_t nr_slots)
+						       uint32_t nr_slots, bool in_order)
 {
 	struct via_drv_ring *drv = &st->ring;
 	const uint32_t n = via_min_u(drv->outstanding, max);
 	struct via_drv_ring local = *drv; /* in registers */
 	uint32_t *const room = st->room;
-	uint32_t id, len, i;
+	uint32_t id, len, i, oldest = drv->oldest;
 
 	for (i = 0; i < n && packed_drv_look(&local, &id, &len); i++) {
+		if (in_order && via_unlikely(id != oldest))
+			break;
 		if (!standing_take(room, local.size, &hand[i], id, len)) {
 			via_drv_mark_broken(drv);
 			break;
 		}
 		packed_drv_advance(&local.used, nr_slots, local.size);
+		oldest = standing_after(st, oldest);
 	}
 	drv->used = local.used;
+	drv->oldest = (uint16_t)oldest;
 	return i;
 }
 
-/* IN_ORDER: what the device names next ends a batch, which begins with the oldest chain (§4). */
-static via_always_inline bool standing_begin_batch(struct via_standing *st,
-						   enum via_ring_format format)
+static via_always_inline uint32_t standing_reap_named(struct via_standing *st,
+						      struct via_hand *hand, uint32_t max,
+						      bool in_order, enum via_ring_format format)
+{
+	if (format == VIA_RING_SPLIT)
+		return split_standing_reap(st, hand, max, in_order);
+	if (st->nr_slots == 1)
+		return packed_standing_reap(st, hand, max, 1, in_order);
+	return packed_standing_reap(st, hand, max, st->nr_slots, in_order);
+}
+
+/*
+ * IN_ORDER: what the device names next ends a batch, which begins with the oldest chain (§4). Returns its
+ * chains, 0 if there is none.
+ */
+static via_always_inline uint32_t standing_batch(struct via_standing *st,
+						 enum via_ring_format format)
 {
 	struct via_drv_ring *drv = &st->ring;
-	uint32_t id, distance;
+	uint32_t id, slots, n;
 
-	if (!(format == VIA_RING_PACKED ? packed_drv_look(drv, &id, &drv->batch_len)
+	if (drv->outstanding == 0 || drv->broken ||
+	    !(format == VIA_RING_PACKED ? packed_drv_look(drv, &id, &drv->batch_len)
 					: split_drv_look(drv, &id, &drv->batch_len)))
-		return false;
+		return 0;
 	if (via_unlikely(id >= drv->size || drv->batch_len >= st->room[id])) {
 		via_drv_mark_broken(drv);
-		return false;
+		return 0;
 	}
-	distance = id >= drv->oldest ? id - drv->oldest
-				     : id + (uint32_t)st->nr_chains * st->nr_slots - drv->oldest;
-	st->batch_chains = (uint16_t)(distance / st->nr_slots + 1);
+	slots = id - drv->oldest + st->nr_slots;
+	if (id < drv->oldest)
+		slots += (uint32_t)st->nr_chains * st->nr_slots;
+	n = slots / st->nr_slots;
 	if (format == VIA_RING_PACKED) {
-		packed_drv_advance(&drv->used, distance + st->nr_slots, drv->size);
-	} else if (via_unlikely((uint16_t)(drv->used_seen - drv->used.idx) < st->batch_chains)) {
-		via_drv_mark_broken(drv); /* the batch ends beyond the used index */
-		return false;
-	} else {
-		drv->used.idx = (uint16_t)(drv->used.idx + st->batch_chains);
+		packed_drv_advance(&drv->used, slots, drv->size);
+		return n;
 	}
-	return true;
+	if (via_unlikely((uint16_t)(drv->used_seen - drv->used.idx) < n)) {
+		via_drv_mark_broken(drv); /* the batch ends beyond the used index */
+		return 0;
+	}
+	drv->used.idx = (uint16_t)(drv->used.idx + n);
+	return n;
 }
 
-static via_always_inline uint32_t standing_reap_in_order(struct via_standing *st,
-							 struct via_hand *hand, uint32_t max,
-							 enum via_ring_format format)
+static via_always_inline uint32_t standing_reap_batch(struct via_standing *st,
+						      struct via_hand *hand, uint32_t max,
+						      enum via_ring_format format)
 {
 	struct via_drv_ring *drv = &st->ring;
-	const uint32_t end = (uint32_t)st->nr_chains * st->nr_slots;
-	uint32_t i;
+	uint32_t n, oldest = drv->oldest;
 
-	for (i = 0; i < max; i++) {
-		if (st->batch_chains == 0 &&
-		    (drv->outstanding == i || !standing_begin_batch(st, format)))
-			break;
-		st->batch_chains--;
-		hand[i] = (struct via_hand){
-			.id = drv->oldest,
-			.len = st->batch_chains ? st->capacity : drv->batch_len,
-		};
-		st->room[drv->oldest] = 0;
-		drv->oldest = (uint16_t)(drv->oldest + st->nr_slots);
-		if (drv->oldest == end)
-			drv->oldest = 0;
+	if (st->batch_chains == 0)
+		st->batch_chains = (uint16_t)standing_batch(st, format);
+	n = via_min_u(st->batch_chains, max);
+	for (uint32_t i = 0; i < n; i++) {
+		st->room[oldest] = 0;
+		hand[i] = (struct via_hand){ oldest, st->capacity };
+		oldest = standing_after(st, oldest);
 	}
-	return i;
+	drv->oldest = (uint16_t)oldest;
+	st->batch_chains = (uint16_t)(st->batch_chains - n);
+	if (n > 0 && st->batch_chains == 0)
+		hand[n - 1].len = drv->batch_len;
+	return n;
 }
 
-/* Takes up to 'max' chains back. Returns how many; if the device broke a rule, the ring is broken. */
+/* Takes up to 'max' chains back. Returns how many: 0 if there is none, or the device broke a rule; then
+ * the ring is broken. There may be more even if it takes fewer than 'max'. */
 static via_always_inline uint32_t standing_reap(struct via_standing *st, struct via_hand *hand,
 						uint32_t max, enum via_ring_format format)
 {
 	struct via_drv_ring *drv = &st->ring;
-	uint32_t n;
+	uint32_t n = 0;
 
 	if (via_unlikely(drv->broken))
 		return 0;
-	if (drv->in_order)
-		n = standing_reap_in_order(st, hand, max, format);
-	else if (format == VIA_RING_SPLIT)
-		n = split_standing_reap(st, hand, max);
-	else if (st->nr_slots == 1)
-		n = packed_standing_reap(st, hand, max, 1);
-	else
-		n = packed_standing_reap(st, hand, max, st->nr_slots);
+	if (!drv->in_order)
+		n = standing_reap_named(st, hand, max, false, format);
+	else if (st->batch_chains == 0)
+		n = standing_reap_named(st, hand, max, true, format);
+	if (drv->in_order && n == 0)
+		n = standing_reap_batch(st, hand, max, format);
 	drv->outstanding = (uint16_t)(drv->outstanding - n);
 	return n;
 }
