@@ -3,12 +3,11 @@
 
 import os
 import shlex
-import signal
 
 from support import XFER, SystemTest, each, needs_root
 from uml_test import port
 
-from lab.guest import Result, UmlGuest
+from lab.guest import UmlGuest
 from lab.netns import Namespace
 
 CASES = {"guest_%s_host_%s" % (guest, host): (guest, host)
@@ -16,7 +15,7 @@ CASES = {"guest_%s_host_%s" % (guest, host): (guest, host)
 
 
 class Host:
-    """The namespace with a guest's manners: run() and spawn()."""
+    """The namespace with what a guest has beside a shell: our programs in its PATH, and /mnt."""
 
     def __init__(self, namespace, folder):
         self.namespace = namespace
@@ -27,21 +26,7 @@ class Host:
         return self.spawn(script).wait()
 
     def spawn(self, script):
-        return HostJob(self.namespace.spawn(self.prefix + script.replace("/mnt/", "mnt/")), script)
-
-
-class HostJob:
-    def __init__(self, process, script):
-        self.process, self.script = process, script
-
-    def wait(self, timeout=60):
-        out = self.process.communicate(timeout=timeout)[0]
-        assert self.process.returncode == 0, "%r: %s" % (self.script, out)
-        return Result(self.process.returncode, out, "")
-
-    def kill(self):
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.communicate()
+        return self.namespace.spawn(self.prefix + script.replace("/mnt/", "mnt/"))
 
 
 @needs_root
