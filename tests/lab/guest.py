@@ -34,6 +34,7 @@ from .cpio import Archive
 Result = collections.namedtuple("Result", "code out err")
 GUESTFS = os.path.join(cache.HERE, "guestfs")
 BOOT_SECONDS, START_SECONDS = 120, 30
+VECTOR_OPTIONS = "depth=128,gro=1"      # as user-mode Linux's documentation has them
 _counter = itertools.count(1)
 
 
@@ -270,13 +271,16 @@ class UmlGuest(Guest):
     this machine's, read-only. One CPU. There is no VMM: the back-end itself serves the control queue.
 
     netdevs     paths of vhost-user sockets, on which somebody listens already
+    taps        TAPs of the host's for user-mode Linux's own driver (vector); the i-th is vec<i>
+    netns       the Namespace of those TAPs (needs root)
     memory      MiB, in a file on a tmpfs
     """
 
     one_process = False
 
-    def __init__(self, netdevs, *, name=None, user=None, memory=192, programs=(), cpus=None):
-        self.netdevs, self.memory = list(netdevs), memory
+    def __init__(self, netdevs, *, taps=(), netns=None, name=None, user=None, memory=192,
+                 programs=(), cpus=None):
+        self.netdevs, self.taps, self.netns, self.memory = list(netdevs), taps, netns, memory
         super().__init__(name, user, programs, cpus)
 
     def _start(self):
@@ -292,12 +296,16 @@ class UmlGuest(Guest):
                  "init=%s/init" % self.folder, "uml_dir=" + self.folder, "umid=" + self.name,
                  "con=null", "con0=null,fd:1", "ssl0=fd:%d" % self._agent_end.fileno(), "quiet"]
         words += ["virtio_uml.device=%s:1" % os.path.realpath(path) for path in self.netdevs]
+        words += ["vec%d:transport=tap,ifname=%s,%s" % (i, tap, VECTOR_OPTIONS)
+                  for i, tap in enumerate(self.taps)]
         # It is a session of several processes. A shell beside it ends them when the pipe is closed:
         # by close(), or by our end.
         keeper, self._lifeline = os.pipe()
         agent = self._agent_end.fileno()
-        self._launch(["bash", "-c", '"$@" & exec %d>&-; read; kill -KILL -$! $!' % agent, "bash",
-                      *words], [agent], {"TMPDIR": memory_folder(self.memory)}, keeper)
+        inside = self.netns.words if self.netns else []
+        script = '"$@" & exec %d>&-; read; kill -KILL -$! $!' % agent
+        self._launch([*inside, "bash", "-c", script, "bash", *words], [agent],
+                     {"TMPDIR": memory_folder(self.memory)}, keeper)
         os.close(keeper)
 
     def _end(self):
