@@ -9,26 +9,21 @@
  * datagram of SIZE bytes is one send() of UDP segments (UDP_SEGMENT) of that size. A receiver ends with
  * its sender, and exits with 0 if all that came was intact; it prints what came of how much.
  */
-#include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <netinet/udp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#define CHUNK    65536
-#define RETRY_MS 20
-#define RETRIES  250   /* 5 s for the other end to be there */
-#define QUIET_S  3     /* a receiver of datagrams waits that long for the next */
-#define WINDOW   12000 /* bytes of datagrams under way: a ring of few slots must hold them */
+#include "sockets.h"
+
+#define CHUNK   65536
+#define QUIET_S 3     /* a receiver of datagrams waits that long for the next */
+#define WINDOW  12000 /* bytes of datagrams under way: a ring of few slots must hold them */
 
 /* What must be at 'place' of a stream: the bytes of numbered pseudo-random words. */
 static void fill(uint8_t *out, size_t len, uint64_t place)
@@ -48,43 +43,6 @@ static int fail(const char *what)
 {
 	fprintf(stderr, "xfer: %s: %s\n", what, strerror(errno));
 	return 1;
-}
-
-static void rest(long ns)
-{
-	nanosleep(&(struct timespec){ .tv_nsec = ns }, NULL);
-}
-
-static int bound_socket(int type, const char *port)
-{
-	struct sockaddr_in6 any = { .sin6_family = AF_INET6,
-				    .sin6_port = htons((uint16_t)atoi(port)) };
-	int fd = socket(AF_INET6, type, 0), one = 1;
-
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (fd < 0 || bind(fd, (struct sockaddr *)&any, sizeof(any)) < 0)
-		return -1;
-	return fd;
-}
-
-static int connected_socket(int type, const char *address, const char *port)
-{
-	struct addrinfo hints = { .ai_socktype = type, .ai_flags = AI_NUMERICHOST }, *info;
-
-	if (getaddrinfo(address, port, &hints, &info) != 0)
-		return -1;
-	for (int i = 0; i < RETRIES; i++) {
-		int fd = socket(info->ai_family, type, 0);
-
-		if (fd >= 0 && connect(fd, info->ai_addr, info->ai_addrlen) == 0) {
-			freeaddrinfo(info);
-			return fd;
-		}
-		close(fd);
-		rest(RETRY_MS * 1000 * 1000);
-	}
-	freeaddrinfo(info);
-	return -1;
 }
 
 static int recv_tcp(const char *port)
