@@ -39,11 +39,11 @@ static via_always_inline void begin_run(struct sw_pass *p, uint32_t first, uint1
 	run->dst = sw_fdb_key(le64toh(macs.head) & MAC_MASK, vlan);
 	run->src = sw_fdb_key(le64toh(macs.tail) >> 16, vlan);
 	run->dst_bucket = sw_fdb_bucket(fdb, run->dst);
-	__builtin_prefetch(run->dst_bucket);
+	via_prefetch(run->dst_bucket);
 	if (run->src != p->last_src) {
 		p->last_src = run->src;
 		p->last_src_bucket = sw_fdb_bucket(fdb, run->src);
-		__builtin_prefetch(p->last_src_bucket);
+		via_prefetch(p->last_src_bucket);
 	}
 	run->src_bucket = p->last_src_bucket;
 	run->vlan = vlan;

@@ -159,8 +159,8 @@ static via_always_inline void take_frames(struct drv_rx *rx, uint32_t max,
 			drv_fail(rx->q.life, DRV_BAD_USED);
 		if (ret <= 0)
 			return;
-		__builtin_prefetch(buffer_at(rx, frame->first));
-		__builtin_prefetch(buffer_at(rx, frame->first) + VIA_CACHE_LINE);
+		via_prefetch(buffer_at(rx, frame->first));
+		via_prefetch(buffer_at(rx, frame->first) + VIA_CACHE_LINE);
 		rx->nr_frames++;
 	}
 }

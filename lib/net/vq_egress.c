@@ -305,10 +305,10 @@ static via_always_inline void add_packet(struct turn *turn, const struct via_vie
 	packet->view = view;
 	packet->fix = (uint8_t)fix;
 	turn->bytes += view->len;
-	__builtin_prefetch(packet->seg->base, 1);
-	__builtin_prefetch(packet->seg->base + VIA_CACHE_LINE, 1);
+	via_prefetch_write(packet->seg->base);
+	via_prefetch_write(packet->seg->base + VIA_CACHE_LINE);
 	if (view->nr_pieces)
-		__builtin_prefetch(view->piece->base);
+		via_prefetch(view->piece->base);
 }
 
 /* Whether a view is one that a single buffer will probably do for, as it is. */

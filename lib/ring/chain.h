@@ -196,11 +196,11 @@ static via_always_inline uint8_t *chain_near_single(const struct via_near *near,
 static via_always_inline void chain_prefetch(const uint8_t *host, enum via_direction direction)
 {
 	if (direction == VIA_WRITABLE) {
-		__builtin_prefetch(host, 1);
-		__builtin_prefetch(host + VIA_CACHE_LINE, 1);
+		via_prefetch_write(host);
+		via_prefetch_write(host + VIA_CACHE_LINE);
 	} else {
-		__builtin_prefetch(host);
-		__builtin_prefetch(host + VIA_CACHE_LINE);
+		via_prefetch(host);
+		via_prefetch(host + VIA_CACHE_LINE);
 	}
 }
 

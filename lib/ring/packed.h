@@ -143,7 +143,7 @@ static via_always_inline void packed_prefetch(const struct via_vq *vq, const str
 	for (uint32_t i = 0; i < n && i < ring->size; i += per_line, idx += per_line) {
 		if (idx >= ring->size)
 			idx -= ring->size;
-		__builtin_prefetch(&ring->packed.desc[idx]);
+		via_prefetch(&ring->packed.desc[idx]);
 	}
 }
 

@@ -120,7 +120,7 @@ static via_always_inline void split_prefetch(struct via_vq *vq, const struct via
 	for (; nr > 0; nr--, i++) {
 		uint16_t head = via_le16_load(&ring->split.avail->ring[i & mask]);
 
-		__builtin_prefetch(&ring->split.desc[head & mask]);
+		via_prefetch(&ring->split.desc[head & mask]);
 	}
 }
 
