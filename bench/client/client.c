@@ -13,7 +13,7 @@
 #include "bench/measure.h"
 
 enum {
-	CONNECT_MS = 5000,
+	CONNECT_MS = 3000,
 	ANNOUNCE_MS = 1000,
 	SETTLE_MS = 50, /* until announcements are where they go */
 	CLOSE_MS = 1000,
@@ -21,11 +21,14 @@ enum {
 	QUIET_SLICES = 5, /* without a frame: those that have not come are lost */
 };
 
+const double client_shares[] = { 0.5, 0.99, 0.999, 1 };
+
 struct client {
 	const struct client_config *config;
 	struct via_loop *loop;
 	struct port *port;
 	struct load load;
+	struct latency latency;
 	double cycles_per_ms;
 };
 
@@ -207,6 +210,7 @@ static void begin_measuring(struct client *c, struct client_result *result)
 	for (uint32_t i = 0; i < c->config->nr_ports; i++)
 		result->port[i] = c->port[i].count;
 	c->load.busy_cycles = c->load.idle_cycles = c->load.turns = c->load.idle_turns = 0;
+	c->latency = (struct latency){ 0 };
 	result->seconds = (double)via_clock_us() / 1e6;
 }
 
@@ -226,7 +230,9 @@ static void end_measuring(const struct client *c, struct client_result *result)
 	result->idle_cycles = c->load.idle_cycles;
 	result->turns = c->load.turns;
 	result->idle_turns = c->load.idle_turns;
-	result->features = c->port[0].features;
+	for (uint32_t i = 0; i < CLIENT_LATENCIES; i++)
+		result->latency_us[i] = (double)latency_share(&c->latency, client_shares[i]) /
+					c->cycles_per_ms * 1000;
 }
 
 static int measure(struct client *c, struct client_result *result, struct via_error *err)
@@ -277,6 +283,7 @@ static void init_ports(struct client *c)
 		const struct frame_spec spec = port_frame(partner, port_receiver(partner));
 
 		c->port[i].partner_mark = frame_mark(&spec);
+		c->port[i].latency = &c->latency;
 	}
 }
 

@@ -66,12 +66,17 @@ struct client_config {
 	uint64_t ring_size, rx_buffer; /* slots; bytes */
 	uint64_t burst, pause;         /* packets a turn; pauses of the CPU after an idle turn */
 	bool hugepages;
+	bool latency; /* note how long frames take */
 
 	double seconds, warmup;
 	uint64_t cpu;
 	bool pinned; /* to 'cpu' */
 	bool json;
 };
+
+/* Shares whose latency is told; the last is the longest. */
+#define CLIENT_LATENCIES 4
+extern const double client_shares[CLIENT_LATENCIES];
 
 /* Frames of a port. */
 struct client_count {
@@ -86,7 +91,7 @@ struct client_result {
 	uint64_t lost;                              /* from the first frame to the last */
 	uint64_t busy_cycles, idle_cycles, turns, idle_turns;
 	double seconds;
-	uint64_t features; /* negotiated by the first port */
+	double latency_us[CLIENT_LATENCIES]; /* shares of frames took no longer */
 };
 
 /* ---- options.c ---- */

@@ -71,7 +71,24 @@ static via_always_inline uint32_t receive(struct port *port, enum via_ring_forma
 	return n;
 }
 
+/* How long the frames took that came since there were 'before': none was lost or overtaken. */
+static void note_latencies(const struct port *partner, const struct port *port, uint64_t before)
+{
+	uint64_t now = via_cycles();
+
+	for (uint64_t i = before; i < port->count.received; i++)
+		latency_add(port->latency, now - partner->sent_at[i & partner->sent_at_mask]);
+}
+
 /* ---- sending ---- */
+
+static void note_sent(struct port *port, uint32_t n)
+{
+	uint64_t now = via_cycles();
+
+	for (uint32_t i = 0; i < n; i++)
+		port->sent_at[(port->count.sent + i) & port->sent_at_mask] = now;
+}
 
 /* Takes back what the back-end has sent, as much as fits before the end of 'hand'. */
 static via_always_inline void reap(struct port *port, enum via_ring_format format)
@@ -93,6 +110,8 @@ static via_always_inline uint32_t send(struct port *port, uint32_t want,
 	n = via_min_u(via_min_u(want, port->hand_end - port->hand_begin), port->hand_mask + 1 - at);
 	if (n == 0)
 		return 0;
+	if (via_unlikely(port->sent_at != NULL))
+		note_sent(port, n);
 	standing_post(&port->tx, &port->hand[at], n, format);
 	drv_publish(&port->tx.ring, format);
 	port->hand_begin += n;
@@ -145,11 +164,13 @@ static via_always_inline uint32_t turn(struct load *load, uint64_t now, enum via
 		struct port *port = &load->port[i];
 
 		if (load->config->receives) {
+			struct port *partner = &load->port[port->partner];
 			uint64_t before = port->count.received;
 
 			moved += receive(port, format);
-			load->port[port->partner].flying -=
-				(int64_t)(port->count.received - before);
+			partner->flying -= (int64_t)(port->count.received - before);
+			if (via_unlikely(partner->sent_at != NULL))
+				note_latencies(partner, port, before);
 		}
 		if (load->sending)
 			moved += send_some(load, port, now, format);

@@ -11,9 +11,7 @@
 #include "ring/ring.h"
 
 const char client_usage[] =
-	"viaduct bench SOCKET... [OPTION]...   measures the vhost-user back-ends on these sockets\n"
-	"\n"
-	"Each pair of sockets exchanges frames; each port announces its address before.\n"
+	"With sockets: each pair of them exchanges frames; each announces its address before.\n"
 	"  --dequeue           only sends: what a back-end takes\n"
 	"  --enqueue           only receives: what a back-end gives\n"
 	"  --in-flight N       frames on their way in each direction (as many as cannot be lost)\n"
@@ -31,6 +29,7 @@ const char client_usage[] =
 	"  --rx-buffer BYTES   (2048, or what a frame needs without mergeable buffers)\n"
 	"  --burst N           frames that are taken or sent at once (64)\n"
 	"  --pause N           pauses of the CPU after a turn that found nothing (4)\n"
+	"  --latency           says how long frames take, if none was lost\n"
 	"  --hugepages         memory from hugepages\n"
 	"  --seconds N --warmup N   (3 and 0.5)\n"
 	"  --cpu N             runs on this CPU\n";
@@ -66,6 +65,7 @@ static const struct option {
 	OPTION("rx-buffer", NUMBER, rx_buffer, 128, 1 << 20),
 	OPTION("burst", NUMBER, burst, 1, CLIENT_MAX_BURST),
 	OPTION("pause", NUMBER, pause, 0, 10000),
+	OPTION("latency", FLAG, latency, 0, 0),
 	OPTION("hugepages", FLAG, hugepages, 0, 0),
 	OPTION("seconds", SECONDS, seconds, 0, 600),
 	OPTION("warmup", SECONDS, warmup, 0, 600),
@@ -216,9 +216,10 @@ static int check(const struct client_config *config, struct via_error *err)
 		return via_fail(err, -EINVAL, "either --dequeue or --enqueue");
 	if (config->sends && config->receives && config->nr_ports % 2)
 		return via_fail(err, -EINVAL,
-				"%u sockets are no pairs: give an even number, or --dequeue or "
-				"--enqueue",
-				config->nr_ports);
+				"an odd number of sockets are no pairs: give another one, or "
+				"--dequeue or --enqueue");
+	if (config->latency && !(config->sends && config->receives))
+		return via_fail(err, -EINVAL, "--latency needs frames that are sent and received");
 	if (config->fill && config->rate != UNSET)
 		return via_fail(err, -EINVAL, "either --fill or --rate");
 	if (!config->packed && (config->ring_size & (config->ring_size - 1)))

@@ -13,7 +13,8 @@
 #include "net/header.h"
 #include "net/net.h"
 
-enum { RX, TX }; /* indices of 'ring' */
+enum { RX, TX };                          /* indices of 'ring' */
+enum { SENT_AT = 4 * VIA_RING_MAX_SIZE }; /* more frames than can be on their way */
 enum { PAGE = 4096, HUGE_PAGE = 2 << 20 };
 
 /* Where the shared memory begins for the back-end. */
@@ -225,6 +226,12 @@ static int make_tx(struct port *port, uint64_t frames, struct via_error *err)
 	if (!port->hand)
 		return via_fail(err, -ENOMEM, "no memory for %u chains", capacity);
 	port->hand_mask = capacity - 1;
+	if (port->config->latency) {
+		port->sent_at = calloc(SENT_AT, sizeof(*port->sent_at));
+		if (!port->sent_at)
+			return via_fail(err, -ENOMEM, "no memory for %d moments", SENT_AT);
+		port->sent_at_mask = SENT_AT - 1;
+	}
 	port->hand_end = st->nr_chains;
 	for (uint32_t i = 0; i < st->nr_chains; i++) {
 		uint64_t offset = (uint64_t)i * port->tx_stride;
@@ -373,6 +380,7 @@ void port_free(struct port *port)
 	via_standing_free(&port->rx);
 	via_standing_free(&port->tx);
 	free(port->hand);
+	free(port->sent_at);
 	if (port->base)
 		munmap(port->base, port->size);
 	if (port->mem_fd >= 0)

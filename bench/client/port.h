@@ -8,6 +8,7 @@
 
 #include "bench/client/client.h"
 #include "bench/client/frame.h"
+#include "bench/client/latency.h"
 #include "driver/frontend.h"
 #include "ring/standing.h"
 
@@ -24,7 +25,10 @@ struct port {
 	int64_t flying;     /* frames sent that the partner has not received */
 	uint64_t scheduled; /* open loop: frames that were due */
 	struct client_count count;
-	uint64_t read; /* of what was received: so that it was */
+	uint64_t read;     /* of what was received: so that it was */
+	uint64_t *sent_at; /* cycle of each frame sent, by number; NULL: not wanted */
+	uint32_t sent_at_mask;
+	struct latency *latency; /* of the frames that the partner sent */
 
 	/* control's */
 	const struct client_config *config;

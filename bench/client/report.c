@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "bench/client/client.h"
 
@@ -62,6 +60,11 @@ static void report_json(const struct client_config *config, const struct client_
 			r->seconds, "turns", (json_int_t)r->turns, "idle_turns",
 			(json_int_t)r->idle_turns, "ring", config->packed ? "packed" : "split",
 			"ports", ports);
+	if (config->latency && r->lost == 0)
+		json_object_set_new(all, "latency_us",
+				    json_pack("{s:f, s:f, s:f, s:f}", "p50", r->latency_us[0],
+					      "p99", r->latency_us[1], "p99.9", r->latency_us[2],
+					      "max", r->latency_us[3]));
 	json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
 	putchar('\n');
 	json_decref(all);
@@ -91,6 +94,10 @@ static void report_text(const struct client_config *config, const struct client_
 	printf("lost %" PRIu64 "; this client was idle for %.0f %% of the cycles and needed %.1f "
 	       "for a packet\n",
 	       r->lost, 100 * idle_share(r), busy_per_packet(r, n));
+	if (config->latency && r->lost == 0)
+		printf("latency: half of the frames took %.2f us, 99 %% %.2f, 99.9 %% %.2f, the "
+		       "longest %.2f\n",
+		       r->latency_us[0], r->latency_us[1], r->latency_us[2], r->latency_us[3]);
 }
 
 void client_report(const struct client_config *config, const struct client_result *result)
@@ -107,17 +114,13 @@ int client_main(int argc, char *argv[], bool json)
 	struct client_result result;
 	struct via_error err = { "" };
 
-	if (argc > 0 && strcmp(argv[0], "--help") == 0) {
-		fputs(client_usage, stdout);
-		return 0;
-	}
 	if (client_parse(&config, argc, argv, &err) < 0) {
-		fprintf(stderr, "viaduct bench: %s\n", err.text);
+		fprintf(stderr, "viaduct: %s\n", err.text);
 		return 2;
 	}
 	config.json = json;
 	if (client_measure(&config, &result, &err) < 0) {
-		fprintf(stderr, "viaduct bench: %s\n", err.text);
+		fprintf(stderr, "viaduct: %s\n", err.text);
 		return 1;
 	}
 	client_report(&config, &result);

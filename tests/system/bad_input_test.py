@@ -120,7 +120,23 @@ COMMAND_WORDS = {
                           "always"),
     "call nothing": (1, "there is no method 'nothing'; 'help' lists them"),
     "call port.show": (1, "port.show: the parameter 'name' is missing: the port's name"),
-    "bench long": (2, "'long' is no number of seconds from 1 to 600"),
+    "bench long": (2, "'long' is no number of seconds from 1 to 600, no path of a socket and not "
+                      "'rings'"),
+    "bench /a /b --sise 64": (2, "there is no option '--sise'"),
+    "bench /a /b --size": (2, "a value must follow --size"),
+    "bench /a /b --size 12": (2, "--size takes a number from 60 to 65549, not '12'"),
+    "bench /a /b --touch me": (2, "--touch is header, all or none, not 'me'"),
+    "bench /a /b --seconds -1": (2, "--seconds takes seconds from 0 to 600, not '-1'"),
+    "bench --seconds 1": (2, "which sockets? 'viaduct help bench' says more"),
+    "bench /a": (2, "an odd number of sockets are no pairs: give another one, or --dequeue or "
+                    "--enqueue"),
+    "bench /a --dequeue --enqueue": (2, "either --dequeue or --enqueue"),
+    "bench /a /b --fill --rate 5": (2, "either --fill or --rate"),
+    "bench /a /b --ring 100": (2, "a split ring has a power of two of slots, not 100"),
+    "bench /a /b --in-order --cut 3": (2, "--in-order needs a ring of a multiple of 3 slots (--cut)"),
+    "bench /a /b --no-mergeable --rx-buffer 128 --size 1514":
+        (2, "without mergeable buffers --rx-buffer must be 1526 at least"),
+    "bench /nowhere/a /nowhere/b": (1, "no back-end on '/nowhere/a': cannot connect to '/nowhere/a': *"),
 }
 
 # Lines to the control socket; code and message of the answer. More of them are in rpc_test.c.
