@@ -15,7 +15,12 @@ _counter = itertools.count(1)
 
 
 class Namespace:
-    def __init__(self):
+    """
+    cpus        CPUs of this machine that its scripts may use; None: all
+    """
+
+    def __init__(self, cpus=None):
+        self.cpus = cpus
         self.name = "viaduct-%d-%d" % (os.getpid(), next(_counter))
         sh("ip", "netns", "add", self.name)
         self.run("ip link set lo up")
@@ -50,7 +55,11 @@ class Job:
         self.namespace, self.script = namespace, script
         self.process = subprocess.Popen([*namespace.words, "sh", "-c", script], text=True,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        start_new_session=True)
+                                        start_new_session=True, preexec_fn=self._preexec)
+
+    def _preexec(self):
+        if self.namespace.cpus is not None:
+            os.sched_setaffinity(0, self.namespace.cpus)
 
     def wait(self, timeout=60, check=True):
         try:

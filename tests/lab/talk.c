@@ -21,9 +21,10 @@
 
 #define SIZE    64
 #define BATCH   32
-#define WARM_UP 100 /* ms until what is asked counts */
+#define WARM_UP 100 /* questions that do not count */
 #define LOST_MS 200 /* an answer that late is lost */
 #define BUFFER  (4 << 20)
+#define MOST    (1 << 20) /* round trips */
 
 static uint64_t now_ns(void)
 {
@@ -126,30 +127,35 @@ static int print_round_trips(uint32_t *ns, size_t count)
 	return 0;
 }
 
+/* Asks for as long as it is told to, and stores how long each answer took; returns how many came. */
+static size_t ask_often(int fd, double seconds, uint32_t *ns)
+{
+	uint64_t before = now_ns(), end = before + (uint64_t)(seconds * 1e9);
+	size_t came = 0;
+
+	for (uint64_t number = WARM_UP; before < end && came < MOST; number++) {
+		bool answered = ask_once(fd, number);
+		uint64_t after = now_ns();
+
+		if (answered)
+			ns[came++] = (uint32_t)(after - before);
+		before = after;
+	}
+	return came;
+}
+
 static int ask(int type, const char *address, const char *port, double seconds)
 {
-	static uint32_t ns[1 << 20];
+	static uint32_t ns[MOST];
 	int fd = connected_socket(type, address, port);
-	uint64_t begin, end;
-	size_t count = 0;
 
 	if (fd < 0)
 		return fail("cannot connect");
 	send_at_once(fd);
-	wait_at_most(fd, type == SOCK_DGRAM ? LOST_MS : 0);
-	begin = now_ns() + WARM_UP * 1000000u;
-	end = begin + (uint64_t)(seconds * 1e9);
-	for (uint64_t number = 1, before = now_ns(); before < end && count < 1 << 20; number++) {
-		bool answered = ask_once(fd, number);
-		uint64_t after = now_ns();
-
-		if (!answered && type == SOCK_STREAM)
-			return fail("the connection ended");
-		if (answered && before >= begin)
-			ns[count++] = (uint32_t)(after - before);
-		before = after;
-	}
-	return print_round_trips(ns, count);
+	wait_at_most(fd, LOST_MS);
+	for (uint64_t number = 0; number < WARM_UP; number++)
+		ask_once(fd, number);
+	return print_round_trips(ns, ask_often(fd, seconds, ns));
 }
 
 /* ---- datagrams ---- */
