@@ -14,8 +14,9 @@
 
 enum {
 	CONNECT_MS = 3000,
-	ANNOUNCE_MS = 1000,
-	SETTLE_MS = 50, /* until announcements are where they go */
+	LISTEN_MS = 20000,  /* back-ends come when they are ready */
+	ANNOUNCE_MS = 5000, /* a back-end may begin to poll long after it was told */
+	SETTLE_MS = 50,     /* until announcements are where they go */
 	CLOSE_MS = 1000,
 	SLICE_MS = 10,    /* between two looks at the connections */
 	QUIET_SLICES = 5, /* without a frame: those that have not come are lost */
@@ -69,7 +70,8 @@ static bool all_started(const struct client *c)
 
 static int connect_all(struct client *c, struct via_error *err)
 {
-	uint64_t deadline = via_clock_us() + CONNECT_MS * UINT64_C(1000);
+	uint64_t patience_ms = c->config->listens ? LISTEN_MS : CONNECT_MS;
+	uint64_t deadline = via_clock_us() + patience_ms * 1000;
 	int ret = 0;
 
 	for (uint32_t i = 0; ret == 0 && i < c->config->nr_ports; i++)
@@ -82,8 +84,9 @@ static int connect_all(struct client *c, struct via_error *err)
 	}
 	for (uint32_t i = 0; ret == 0 && i < c->config->nr_ports; i++)
 		if (!c->port[i].started)
-			ret = via_fail(err, -ETIMEDOUT, "no back-end on '%s': %s",
+			ret = via_fail(err, -ETIMEDOUT, "no back-end on '%s'%s%s",
 				       c->config->socket[i],
+				       via_frontend_reason(c->port[i].frontend)[0] ? ": " : "",
 				       via_frontend_reason(c->port[i].frontend));
 	return ret;
 }
@@ -120,7 +123,7 @@ static int announce(struct client *c, struct via_error *err)
 		taken = load_send_one(port, cycles_after(c, ANNOUNCE_MS));
 		spec.to = port_receiver(port);
 		frame_write(port->tx_frames, &spec);
-		if (!taken)
+		if (!taken && c->config->sends) /* who only gives takes nothing */
 			return via_fail(err, -ETIMEDOUT,
 					"the back-end on '%s' took no frame for %d ms",
 					c->config->socket[i], ANNOUNCE_MS);

@@ -49,6 +49,7 @@ enum client_touch {
 struct client_config {
 	const char *socket[CLIENT_MAX_PORTS]; /* borrowed */
 	uint32_t nr_ports;
+	bool listens; /* on the sockets, to which back-ends connect */
 
 	bool sends, receives;
 	bool fill;

@@ -30,6 +30,7 @@ const char client_usage[] =
 	"  --burst N           frames that are taken or sent at once (64)\n"
 	"  --pause N           pauses of the CPU after a turn that found nothing (4)\n"
 	"  --latency           says how long frames take, if none was lost\n"
+	"  --listen            on the sockets: the back-ends connect\n"
 	"  --hugepages         memory from hugepages\n"
 	"  --seconds N --warmup N   (3 and 0.5)\n"
 	"  --cpu N             runs on this CPU\n";
@@ -66,6 +67,7 @@ static const struct option {
 	OPTION("burst", NUMBER, burst, 1, CLIENT_MAX_BURST),
 	OPTION("pause", NUMBER, pause, 0, 10000),
 	OPTION("latency", FLAG, latency, 0, 0),
+	OPTION("listen", FLAG, listens, 0, 0),
 	OPTION("hugepages", FLAG, hugepages, 0, 0),
 	OPTION("seconds", SECONDS, seconds, 0, 600),
 	OPTION("warmup", SECONDS, warmup, 0, 600),

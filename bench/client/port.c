@@ -350,6 +350,7 @@ int port_open(struct port *port, struct via_loop *loop, struct via_error *err)
 	const struct via_frontend_config frontend = {
 		.name = "bench",
 		.path = port->config->socket[port->number],
+		.server = port->config->listens,
 		.ops = &frontend_ops,
 		.user = port,
 	};
