@@ -5,7 +5,8 @@
  *   bench-switch [PATTERN [TURNS]]
  *
  * Patterns: 'flow' (one destination, one source), 'runs' (trains of 8), 'mixed' (each packet to
- * another of 16 stations), 'flood', 'vlan' (access to trunk: each frame gets a tag).
+ * another of 16 stations), 'flood', 'vlan' (access to trunk: each frame gets a tag), 'thousand' and
+ * 'million' (each packet between another pair of so many stations).
  * Prints TSC cycles and nanoseconds a packet, medians of 21 runs. For instructions:
  *
  *   valgrind --tool=callgrind --toggle-collect=sw_forward bench-switch flow 1000
@@ -17,7 +18,7 @@
 #include "bench/core.h"
 #include "bench/measure.h"
 
-#define N    32 /* packets in a burst */
+#define N    64 /* packets in a burst */
 #define RUNS 21
 #define VLAN 5
 
@@ -25,11 +26,13 @@ struct pattern {
 	const char *name;
 	unsigned int train; /* packets to one station before the next; 0: broadcast */
 	uint16_t vlan;
+	uint32_t stations; /* 0: BENCH_STATIONS, and one source */
 };
 
 static const struct pattern patterns[] = {
-	{ "flow", 1 << 30, 0 }, { "runs", 8, 0 },          { "mixed", 1, 0 },
-	{ "flood", 0, 0 },      { "vlan", 1 << 30, VLAN },
+	{ "flow", 1 << 30, 0, 0 },    { "runs", 8, 0, 0 },          { "mixed", 1, 0, 0 },
+	{ "flood", 0, 0, 0 },         { "vlan", 1 << 30, VLAN, 0 }, { "thousand", 1, 0, 1000 },
+	{ "million", 1, 0, 1000000 },
 };
 
 static uint64_t counted;
@@ -58,13 +61,48 @@ static void make_frame(struct via_view *view, const struct pattern *pattern, uin
 		memset(view->snapshot, 0xff, 6);
 }
 
+/* The address of a station: those with even numbers are at the source's port, the others at port 1. */
+static void put_station(uint8_t mac[6], uint32_t i)
+{
+	const uint8_t bytes[6] = {
+		2, 1, (uint8_t)(i >> 24), (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i
+	};
+
+	memcpy(mac, bytes, sizeof(bytes));
+}
+
+static void learn_stations(struct bench_core *core, uint32_t nr_stations)
+{
+	uint8_t mac[6];
+
+	for (uint32_t i = 0; i < nr_stations; i++) {
+		put_station(mac, i);
+		bench_core_learn(core, mac, i & 1);
+	}
+}
+
+/* The next N pairs of stations. */
+static void change_stations(struct via_view *view, uint32_t nr_stations)
+{
+	static uint32_t next;
+
+	for (uint32_t i = 0; i < N; i++) {
+		put_station(view[i].snapshot, nr_stations - 1 - next);
+		put_station(view[i].snapshot + 6, next);
+		next = (next + 2) % nr_stations;
+	}
+}
+
 /* Cycles a packet. */
-static double run(struct bench_core *core, uint32_t turns)
+static double run(struct bench_core *core, const struct pattern *pattern, uint32_t turns)
 {
 	const uint64_t begin = via_cycles();
 
-	for (uint32_t i = 0; i < turns; i++)
+	for (uint32_t i = 0; i < turns; i++) {
+		if (pattern->stations)
+			change_stations(core->pass->burst->view, pattern->stations);
 		bench_core_forward(core, N);
+	}
 	return (double)(via_cycles() - begin) / (turns * (double)N);
 }
 
@@ -76,11 +114,12 @@ static void measure(const struct pattern *pattern, uint32_t turns, double ns)
 
 	for (uint32_t i = 0; i < N; i++)
 		make_frame(&core->pass->burst->view[i], pattern, i);
+	learn_stations(core, pattern->stations);
 	counted = 0;
 	for (int i = 0; i < RUNS; i++)
-		sample[i] = run(core, turns);
+		sample[i] = run(core, pattern, turns);
 	cost = bench_cost_of(sample, RUNS);
-	printf("%-6s %6.1f cycles %6.2f ns a packet (%.1f copies)\n", pattern->name, cost.median,
+	printf("%-8s %6.1f cycles %6.2f ns a packet (%.1f copies)\n", pattern->name, cost.median,
 	       cost.median * ns, (double)counted / (RUNS * turns * (double)N));
 	bench_core_close(core);
 }

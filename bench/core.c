@@ -37,6 +37,7 @@ static void make_ports(struct bench_core *c, const struct via_port_ops *ops, voi
 struct bench_core *bench_core_open(const struct via_port_ops *ops, void *user, uint16_t vlan)
 {
 	struct bench_core *c = bench_alloc(sizeof(*c));
+	const struct sw_config config = { .fdb_size = BENCH_TABLE, .fdb_port_limit = BENCH_TABLE };
 	const uint8_t prototype[] = BENCH_MACS(0);
 	uint8_t mac[6];
 
@@ -44,7 +45,7 @@ struct bench_core *bench_core_open(const struct via_port_ops *ops, void *user, u
 	make_ports(c, ops, user, vlan);
 	atomic_init(&c->core->table, &c->table);
 	c->pass = sw_pass_create(c->core, 0);
-	if (!c->pass || sw_fdb_init(&c->core->fdb, &(struct sw_config){ 0 }, NULL) < 0)
+	if (!c->pass || sw_fdb_init(&c->core->fdb, &config, NULL) < 0)
 		abort();
 	memcpy(mac, prototype, sizeof(mac));
 	for (uint8_t i = 1; i <= BENCH_STATIONS; i++) {
@@ -66,6 +67,14 @@ void bench_core_close(struct bench_core *c)
 	}
 	free(c->core);
 	free(c);
+}
+
+void bench_core_learn(struct bench_core *c, const uint8_t mac[6], uint32_t port)
+{
+	const uint64_t key = sw_fdb_key(sw_mac(mac), 0);
+
+	sw_fdb_learn(&c->core->fdb, sw_fdb_bucket(&c->core->fdb, key), key,
+		     sw_fdb_value_of(port, 1));
 }
 
 void bench_core_forward(struct bench_core *c, uint32_t n)

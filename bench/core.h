@@ -9,7 +9,8 @@
 #include "switch/forward.h"
 
 #define BENCH_STATIONS 16
-#define BENCH_PORTS    18 /* number 0 is the source, the last one has no station */
+#define BENCH_PORTS    18        /* number 0 is the source, the last one has no station */
+#define BENCH_TABLE    (1 << 20) /* addresses for which there is room */
 
 struct bench_core {
 	struct sw_core *core;
@@ -35,6 +36,9 @@ struct bench_core {
  */
 struct bench_core *bench_core_open(const struct via_port_ops *ops, void *user, uint16_t vlan);
 void bench_core_close(struct bench_core *core); /* accepts NULL */
+
+/* Has the switch know that 'mac' is at 'port', in VLAN 0. */
+void bench_core_learn(struct bench_core *core, const uint8_t mac[6], uint32_t port);
 
 /* Forwards the first 'n' views of core->pass->burst. */
 void bench_core_forward(struct bench_core *core, uint32_t n);

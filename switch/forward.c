@@ -225,6 +225,7 @@ static void dispatch(struct sw_pass *p)
 	for (uint32_t i = 0; i < p->nr_runs; i++) {
 		const struct sw_run *run = &p->run[i];
 
+		via_prefetch(sw_run_ahead(p, i)->dst_bucket);
 		if (!look_up(run, &port)) {
 			flood(p, run);
 			continue;

@@ -99,6 +99,12 @@ void sw_pass_free(struct sw_pass *pass); /* accepts NULL */
  */
 uint32_t sw_forward(struct sw_pass *pass, struct sw_source *source, uint32_t n, uint64_t now_us);
 
+/* The run whose bucket is to be there by the time the i-th is dealt with: some memory accesses later. */
+static via_always_inline const struct sw_run *sw_run_ahead(const struct sw_pass *p, uint32_t i)
+{
+	return &p->run[via_min_u(i + 12, p->nr_runs - 1)];
+}
+
 /* ---- input.c ---- */
 
 /* Cuts the burst into runs and drops what no port may send, counted at the source. */

@@ -3,9 +3,14 @@
  * Judges a burst: which VLAN each frame is in, and whether its port may send it.
  *
  * Neighbours in a burst mostly have the same addresses, so what depends on addresses alone is done
- * once a *run* of them. Making the runs is all that is done per packet; their buckets of the MAC
- * table are prefetched as they are found. Then each run is judged: destinations that no bridge may
- * forward (IEEE 802.1Q 8.6.3) and sources that cannot be one are dropped, the rest is learned.
+ * once a *run* of them. Making the runs is all that is done per packet. Then each run is judged:
+ * destinations that no bridge may forward (IEEE 802.1Q 8.6.3) and sources that cannot be one are
+ * dropped, the rest is learned.
+ *
+ * Each step prefetches the buckets of the MAC table for the next: sources' as runs are made,
+ * destinations' as they are judged. A burst between as many stations needs 128 lines, which is more
+ * than a core keeps on their way, and a prefetch beyond that may be lost: so each bucket is asked for
+ * once more shortly before it is used (sw_run_ahead).
  */
 #include "switch/forward.h"
 
@@ -39,7 +44,6 @@ static via_always_inline void begin_run(struct sw_pass *p, uint32_t first, uint1
 	run->dst = sw_fdb_key(le64toh(macs.head) & MAC_MASK, vlan);
 	run->src = sw_fdb_key(le64toh(macs.tail) >> 16, vlan);
 	run->dst_bucket = sw_fdb_bucket(fdb, run->dst);
-	via_prefetch(run->dst_bucket);
 	if (run->src != p->last_src) {
 		p->last_src = run->src;
 		p->last_src_bucket = sw_fdb_bucket(fdb, run->src);
@@ -155,6 +159,8 @@ void sw_input(struct sw_pass *p)
 	p->source->done = p->n < 64 ? done >> p->n : 0;
 
 	for (uint32_t i = 0; i < p->nr_runs; i++) {
+		via_prefetch(sw_run_ahead(p, i)->src_bucket);
+		via_prefetch(p->run[i].dst_bucket);
 		if (via_unlikely(!judge(p, &p->run[i])))
 			continue;
 		if (via_unlikely(kept != i))
