@@ -34,25 +34,30 @@ PATHS = {
                                       "packed ring standard", PACKED | IN_ORDER),
 }
 
+HUGE = ["--in-memory", "--single-file-segments"]    # pages that no other program sees as files
+
 
 class Testpmd:
     """
     vdevs       its ports: "net_virtio_user0,path=/tmp/a.sock", "net_vhost0,iface=/tmp/b.sock"
     forward     io, macswap, rxonly, txonly, flowgen, ...
     cpu         CPU of this machine that forwards
+    control     CPU of its command line and its sockets; None: the same
     queues      pairs of each port
     words       further arguments of testpmd's own
     eal         further arguments of EAL
     """
 
-    def __init__(self, vdevs, *, forward="io", cpu=0, queues=1, words=(), eal=(), start=True,
-                 memory=128):
+    def __init__(self, vdevs, *, forward="io", cpu=0, control=None, queues=1, words=(), eal=(),
+                 start=True, memory=128, huge=False):
         if not shutil.which("dpdk-testpmd"):
             raise LabError("dpdk-testpmd is missing: apt-get install dpdk-dev")
         self.folder = tempfile.mkdtemp(prefix="viaduct-testpmd-")
         command = [
-            "stdbuf", "-oL", "dpdk-testpmd", "--lcores", "0@%d,1@%d" % (cpu, cpu), "--no-pci",
-            "--no-huge", "-m", str(memory), "--no-telemetry", "--force-max-simd-bitwidth=512",
+            "stdbuf", "-oL", "dpdk-testpmd", "--lcores",
+            "0@%d,1@%d" % (cpu if control is None else control, cpu), "--no-pci",
+            *(HUGE if huge else ["--no-huge"]), "-m", str(memory), "--no-telemetry",
+            "--force-max-simd-bitwidth=512",
             "--file-prefix", os.path.basename(self.folder), "--log-level=pmd.net.virtio.*:debug"]
         command += [word for vdev in vdevs for word in ("--vdev", vdev)]
         command += [*eal, "--", "--interactive", "--forward-mode=" + forward, "--nb-cores=1",
@@ -88,8 +93,9 @@ class Testpmd:
     def command(self, line, timeout=10):
         """Types a line at the prompt; what it prints until the next prompt."""
         before = len(self.log())
-        self.program.process.stdin.write(line + "\n")
-        self.program.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):      # seen below, where it has ended
+            self.program.process.stdin.write(line + "\n")
+            self.program.process.stdin.flush()
         deadline = time.monotonic() + timeout
         while "testpmd>" not in self.log()[before:]:
             if time.monotonic() > deadline or self.program.process.poll() is not None:
@@ -102,6 +108,13 @@ class Testpmd:
         said = re.split(r"NIC statistics for port", self.command("show port stats all"))
         return [{key: int(value) for key, value in re.findall(r"([RT]X-[\w-]+):\s+(\d+)", port)}
                 for port in said[1:]]
+
+    def busy(self):
+        """Cycles that it has spent on packets since its start, and on how many; --record-core-cycles
+        is among its words."""
+        said = re.search(r"total cycles=(\d+) / total \w+ packets=(\d+)",
+                         self.command("show fwd stats all"))
+        return tuple(map(int, said.groups())) if said else (0, 0)
 
     def ring_paths(self):
         """The paths by which net_virtio_user's ports receive, one a port, in its own words."""
