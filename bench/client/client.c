@@ -114,13 +114,15 @@ static void close_all(struct client *c)
 /* Every port sends a broadcast, so that the back-end learns where its address is. */
 static int announce(struct client *c, struct via_error *err)
 {
+	const double patience_ms = c->config->sends ? ANNOUNCE_MS : SETTLE_MS;
+
 	for (uint32_t i = 0; i < c->config->nr_ports; i++) {
 		struct port *port = &c->port[i];
 		struct frame_spec spec = port_frame(port, FRAME_TO_ALL);
 		bool taken;
 
 		frame_write(port->tx_frames, &spec);
-		taken = load_send_one(port, cycles_after(c, ANNOUNCE_MS));
+		taken = load_send_one(port, cycles_after(c, patience_ms));
 		spec.to = port_receiver(port);
 		frame_write(port->tx_frames, &spec);
 		if (!taken && c->config->sends) /* who only gives takes nothing */
