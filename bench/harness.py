@@ -208,7 +208,7 @@ def figures_of(rounds, shape, subjects):
         peers = goal if isinstance(goal, dict) else {shape["baseline"]: goal} if goal else {}
         yield {"name": "%s: %s" % (shape["name"], metric) if metric else shape["name"],
                "unit": of(shape["unit"]), "better": of(shape["better"]), "goals": peers,
-               "command": shape["command"], "size": shape["size"],
+               "command": shape["command"], "size": of(shape["size"]),
                "baseline": shape["baseline"], "again": column(AGAIN),
                "samples": {name: column(name) for name in names}}
 

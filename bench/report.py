@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """RESULTS.md and the plots, made from records (harness.Records)."""
 
-import itertools
 import os
 
 import plot
@@ -71,10 +70,12 @@ def _suite(suite, limits):
     if suite.get("skipped"):
         lines += ["Not measured: %s." % suite["skipped"], ""]
     figures = [Figure(record) for record in suite["figures"].values()]
-    alike = itertools.groupby(figures, lambda figure: (
-        figure.unit, figure.better, tuple(figure.subjects), figure.baseline))
-    for _, group in alike:
-        lines.append(_figures(list(group), limits))
+    alike = {}
+    for figure in figures:
+        alike.setdefault((figure.unit, figure.better, tuple(figure.subjects), figure.baseline),
+                         []).append(figure)
+    for group in alike.values():
+        lines.append(_figures(group, limits))
     return "\n".join(lines)
 
 
