@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Forwarding between vhost-user ports: viaductd as it is installed, a learning switch; dpdk-testpmd's
+net_vhost in io mode, which copies from one port to the other and does nothing else; Open vSwitch with DPDK
+without any flows of its own.
+
+Frames go to an address that was learned unless a figure says flood. The clients are testpmd's
+net_virtio_user, which in a closed loop is slower itself than a quick back-end, and our own generator, which
+says how long it had nothing to do. The memory of clients and of DPDK's back-ends is of 2 MiB pages unless a
+figure says otherwise: with 4 KiB pages net_vhost needs half as many cycles more. Busy cycles are those of
+bursts that had frames, as each back-end counts them, divided by its frames; in the open loop by the frames
+that reached the client. Sizes include the FCS, which no virtual wire has."""
+
+import contextlib
+import functools
+import os
+import shutil
+
+from backends import NetVhost, OvsDpdk, Viaduct, ViaductGives, ViaductTakes
+from harness import LESS, MORE
+from lab.hugepages import hugepages
+from lab.ovs import VSWITCHD
+from lab.testpmd import PATHS
+import loads
+from loads import FCS
+
+NAME = "peers"
+TITLE = "Against testpmd and Open vSwitch"
+
+SIZES = (64, 1518)
+GSO = 65536                     # a chain that stands for a segment of that size
+METRICS = {"packets": ("packets a second", "Mpps", MORE),
+           "cycles": ("busy cycles a packet", "cycles", LESS),
+           "idle": ("the client idle", "% of its time", MORE)}
+FEW = ("split mergeable", "packed in-order mergeable")  # paths where ten would say the same
+RINGS = {"split": [], "split in-order": ["--in-order"], "packed": ["--packed"],
+         "packed in-order": ["--packed", "--in-order"]}
+HUGE_MIB = 2048
+TESTPMD = ("dpdk-testpmd --vdev=net_virtio_user0,path=P0,PATH%s … -- --forward-mode=%s --eth-peer=… "
+           "--total-num-mbufs=6000 --mbcache=512, with tests/lab/testpmd.py's options for a PATH")
+OURS = "viaduct bench P0 P1 --hugepages --cpu 0 %s"
+
+
+def needs():
+    if os.geteuid() != 0:
+        return "needs root, for hugepages"
+    if not shutil.which("dpdk-testpmd") or not os.path.exists(VSWITCHD):
+        return "needs dpdk-testpmd and Open vSwitch with DPDK"
+    return None
+
+
+# ------------------------------------------------------------------ how
+
+@contextlib.contextmanager
+def opened(**backends):
+    with contextlib.ExitStack() as stack:
+        yield {name: stack.enter_context(backend) for name, backend in backends.items()}
+
+
+def metric(size, key):
+    return "%s, %s" % ("64 KiB" if size == GSO else "%d B" % size, METRICS[key][0])
+
+
+def figure(name, size, key):
+    """A figure's name, as bench.compare() makes it."""
+    return "%s: %s" % (name, metric(size, key))
+
+
+def turn(backend, load):
+    """Lets a back-end be awake for as long as the load takes."""
+    with backend.awake():
+        found = load(backend)
+    return {metric(size, key): value for size, values in found.items()
+            for key, value in values.items() if value is not None}
+
+
+def compare(bench, name, backends, load, sizes, *, command, goals=None):
+    """'load' is a function of an awake back-end: {size: {key of METRICS: value}}. 'goals' are for
+    packets a second, by size."""
+    shape = [{metric(size, key): METRICS[key][place] for size in sizes for key in METRICS}
+             for place in (1, 2)]
+    bench.compare(
+        name, *shape, {who: functools.partial(turn, backend, load)
+                       for who, backend in backends.items()},
+        baseline="testpmd", command=command,
+        goal={metric(size, "packets"): goal for size, goal in (goals or {}).items()},
+        size={metric(size, "packets"): size for size in sizes})
+
+
+# ------------------------------------------------------------------ what
+
+def ten_paths(bench, backends, seconds):
+    closed, opened_ = "testpmd client, closed loop, ", "testpmd client, open loop, "
+    paths = FEW if bench.quick else PATHS
+    for path in paths:
+        compare(bench, closed + path, backends,
+                lambda backend: loads.closed_loop(backend, path, SIZES, seconds), SIZES,
+                command=TESTPMD % ("", "mac"))
+    for path in paths:
+        compare(bench, opened_ + path, backends,
+                lambda backend: loads.open_loop(backend, path, SIZES, seconds), SIZES,
+                command=TESTPMD % (" --vdev=net_null0", "mac"))
+    for size, goal, worst in ((64, "<= 0.5", "<= 0.7"), (1518, "<= 0.6", None)):
+        bench.over("busy cycles a packet, %d B, ten paths" % size,
+                   [figure(closed + path, size, "cycles") for path in paths], "testpmd", goal, worst)
+        bench.over("testpmd as client, %d B, ten paths" % size,
+                   [figure(closed + path, size, "packets") for path in paths], "testpmd",
+                   ">= 1.0", ">= 1.0")
+        for key, title in (("cycles", "Busy cycles a packet"), ("packets", "Packets a second")):
+            bench.plot("paths-%d-%s" % (size, key),
+                       "%s, %d B, testpmd client in a closed loop" % (title, size),
+                       {path: figure(closed + path, size, key) for path in paths},
+                       y=METRICS[key][1])
+
+
+def variants(bench, backends, seconds):
+    """OVS, and frames that nobody was heard of, by two of the ten paths."""
+    for path in FEW:
+        compare(bench, "testpmd client, closed loop, OVS as well, " + path, backends,
+                lambda backend: loads.closed_loop(backend, path, SIZES, seconds), SIZES,
+                command=TESTPMD % ("", "mac"), goals={64: {"ovs": ">= 2.5"}})
+        compare(bench, "testpmd client, flood, two ports, " + path, backends,
+                lambda backend: loads.closed_loop(backend, path, SIZES, seconds, forward="io"),
+                SIZES, command=TESTPMD % ("", "io"))
+
+
+def small_pages(bench, seconds):
+    with opened(testpmd=NetVhost(huge=False), viaduct=Viaduct()) as backends:
+        for path in FEW:
+            compare(bench, "testpmd client, closed loop, 4 KiB pages, " + path, backends,
+                    lambda backend: loads.closed_loop(backend, path, SIZES, seconds, huge=False),
+                    SIZES, command=TESTPMD % (" --no-huge", "mac"))
+
+
+def generator(bench, backends, sizes, seconds, goals=None):
+    for ring, words in RINGS.items():
+        for size in sizes:
+            options = [*words, *(["--gso", "--ring", "1024"] if size == GSO
+                                 else ["--size", str(size - FCS)])]
+            compare(bench, "our client, " + ring, backends,
+                    lambda backend: {size: loads.generator(backend, options, seconds)}, [size],
+                    command=OURS % " ".join(options), goals=goals)
+
+
+def short_frames(bench, backends, seconds):
+    generator(bench, backends, (64, 256, 512, 1518), seconds,
+              {64: {"testpmd": ">= 1.8", "ovs": ">= 2.5"}, 1518: {"testpmd": ">= 1.6"}})
+
+
+def long_frames(bench, seconds):
+    """What peers must be told to take. OVS has no offloads for sockets on which it listens."""
+    large = ["--mbuf-size=9728"]
+    with opened(testpmd=NetVhost(words=large), viaduct=Viaduct(),
+                ovs=OvsDpdk(mtu=9000)) as backends:
+        generator(bench, backends, (9000,), seconds)
+    # Without the old flags net_vhost sums up all that it forwards.
+    with opened(testpmd=NetVhost(options=",tso=1,legacy-ol-flags=1", words=large),
+                viaduct=Viaduct()) as backends:
+        generator(bench, backends, (GSO,), seconds, {GSO: {"testpmd": ">= 1.8"}})
+    for key, title in (("cycles", "Busy cycles a packet"), ("packets", "Packets a second")):
+        bench.plot("sizes-" + key, title + ", our client, split rings",
+                   {size: figure("our client, split", size, key)
+                    for size in (64, 256, 512, 1518, 9000)},
+                   kind="lines", x="bytes of a frame", y=METRICS[key][1])
+
+
+def sides(bench, seconds):
+    """One side of a back-end: it takes frames and drops them, or makes frames and gives them."""
+    goals = {64: {"testpmd": ">= 1.3"}}
+    with opened(testpmd=NetVhost(1, forward="rxonly"), viaduct=ViaductTakes()) as backends:
+        compare(bench, "our client, dequeue only", backends,
+                lambda backend: {64: loads.generator(backend, ["--dequeue"], seconds)}, [64],
+                command=OURS % "--dequeue", goals=goals)
+        for path in FEW:
+            compare(bench, "testpmd client, dequeue only, " + path, backends,
+                    lambda backend: loads.takes(backend, path, 64, seconds), [64],
+                    command=TESTPMD % (" --vdev=net_null0", "mac"))
+    with opened(testpmd=NetVhost(1, forward="txonly", words=["--txpkts=%d" % (64 - FCS)]),
+                viaduct=ViaductGives(64 - FCS)) as backends:
+        compare(bench, "our client, enqueue only", backends,
+                lambda backend: {64: loads.generator(backend, ["--enqueue"], seconds)}, [64],
+                command=OURS % "--enqueue", goals=goals)
+        for path in FEW:
+            compare(bench, "testpmd client, enqueue only, " + path, backends,
+                    lambda backend: loads.gives(backend, path, 64, seconds), [64],
+                    command=TESTPMD % ("", "rxonly"))
+
+
+def many_ports(bench, seconds):
+    for ports in (4, 8):
+        with opened(testpmd=NetVhost(ports), viaduct=Viaduct(ports), ovs=OvsDpdk(ports)) as backends:
+            compare(bench, "our client, %d ports" % ports, backends,
+                    lambda backend: {64: loads.generator(backend, [], seconds)}, [64],
+                    command=OURS % "P2 …")
+            for path in FEW:
+                compare(bench, "testpmd client, closed loop, %d ports, %s" % (ports, path), backends,
+                        lambda backend: loads.closed_loop(backend, path, [64], seconds), [64],
+                        command=TESTPMD % ("", "mac"))
+
+
+def run(bench):
+    seconds = bench.seconds / 2
+    with hugepages(HUGE_MIB):
+        with opened(testpmd=NetVhost(), viaduct=Viaduct()) as backends:
+            ten_paths(bench, backends, seconds)
+        with opened(testpmd=NetVhost(), viaduct=Viaduct(), ovs=OvsDpdk()) as backends:
+            variants(bench, backends, seconds)
+            short_frames(bench, backends, seconds)
+        long_frames(bench, seconds)
+        small_pages(bench, seconds)
+        sides(bench, seconds)
+        many_ports(bench, seconds)
