@@ -31,24 +31,25 @@ struct options {
 	double ns; /* of a cycle */
 };
 
-static void print_json(const struct rings_case *what, const struct rings_cost *cost)
+static void print_json(const struct rings_case *what, const struct bench_cost *cost)
 {
 	printf("{\"operation\": \"%s\", \"path\": \"%s\", \"frame\": \"%s\", \"len\": %u",
 	       what->operation->name, what->path->name, what->frame.name, what->frame.len);
 	if (cost)
 		printf(", \"adds\": %.1f, \"device\": %.1f, \"least\": %.1f, \"reaps\": %.1f",
-		       cost->adds.median, cost->device.median, cost->device.least,
-		       cost->reaps.median);
+		       cost[RINGS_ADDS].median, cost[RINGS_DEVICE].median, cost[RINGS_DEVICE].least,
+		       cost[RINGS_REAPS].median);
 	puts("}");
 }
 
-static void print_line(const struct rings_case *what, const struct rings_cost *cost, double ns)
+static void print_line(const struct rings_case *what, const struct bench_cost *cost, double ns)
 {
 	printf("%-8s %-30s %5u%s  driver %7.1f  device %7.1f (least %7.1f, %7.1f ns)  driver "
 	       "%7.1f\n",
 	       what->operation->name, what->path->name, what->frame.len,
-	       what->frame.gso ? " GSO" : "    ", cost->adds.median, cost->device.median,
-	       cost->device.least, cost->device.least * ns, cost->reaps.median);
+	       what->frame.gso ? " GSO" : "    ", cost[RINGS_ADDS].median,
+	       cost[RINGS_DEVICE].median, cost[RINGS_DEVICE].least, cost[RINGS_DEVICE].least * ns,
+	       cost[RINGS_REAPS].median);
 }
 
 static void run_case(void *user, const struct rings_case *what)
@@ -63,9 +64,9 @@ static void run_case(void *user, const struct rings_case *what)
 	}
 	cost = rings_measure(what);
 	if (o->json)
-		print_json(what, &cost);
+		print_json(what, cost.part);
 	else
-		print_line(what, &cost, o->ns);
+		print_line(what, cost.part, o->ns);
 	fflush(stdout);
 }
 

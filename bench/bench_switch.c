@@ -19,7 +19,6 @@
 #include "bench/measure.h"
 
 #define N    64 /* packets in a burst */
-#define RUNS 21
 #define VLAN 5
 
 struct pattern {
@@ -35,7 +34,7 @@ static const struct pattern patterns[] = {
 	{ "million", 1, 0, 1000000 },
 };
 
-static uint64_t counted;
+static uint64_t copies;
 
 static uint32_t count_burst(struct via_port *port, struct via_view *const *views, uint32_t n,
 			    bool keep)
@@ -43,7 +42,7 @@ static uint32_t count_burst(struct via_port *port, struct via_view *const *views
 	(void)port;
 	(void)views;
 	(void)keep;
-	counted += n;
+	copies += n;
 	return n;
 }
 
@@ -93,35 +92,46 @@ static void change_stations(struct via_view *view, uint32_t nr_stations)
 	}
 }
 
-/* Cycles a packet. */
-static double run(struct bench_core *core, const struct pattern *pattern, uint32_t turns)
+struct load {
+	struct bench_core *core;
+	const struct pattern *pattern;
+	uint32_t turns;
+};
+
+static void run(void *user, double *cycles)
 {
+	const struct load *load = user;
+	const uint32_t stations = load->pattern->stations;
 	const uint64_t begin = via_cycles();
 
-	for (uint32_t i = 0; i < turns; i++) {
-		if (pattern->stations)
-			change_stations(core->pass->burst->view, pattern->stations);
-		bench_core_forward(core, N);
+	for (uint32_t i = 0; i < load->turns; i++) {
+		if (stations)
+			change_stations(load->core->pass->burst->view, stations);
+		bench_core_forward(load->core, N);
 	}
-	return (double)(via_cycles() - begin) / (turns * (double)N);
+	*cycles = (double)(via_cycles() - begin) / (load->turns * (double)N);
+}
+
+/* How many copies become of a packet. */
+static double count_copies(struct bench_core *core)
+{
+	copies = 0;
+	bench_core_forward(core, N);
+	return (double)copies / N;
 }
 
 static void measure(const struct pattern *pattern, uint32_t turns, double ns)
 {
-	struct bench_core *core = bench_core_open(&ops, NULL, pattern->vlan);
+	struct load load = { bench_core_open(&ops, NULL, pattern->vlan), pattern, turns };
 	struct bench_cost cost;
-	double sample[RUNS];
 
 	for (uint32_t i = 0; i < N; i++)
-		make_frame(&core->pass->burst->view[i], pattern, i);
-	learn_stations(core, pattern->stations);
-	counted = 0;
-	for (int i = 0; i < RUNS; i++)
-		sample[i] = run(core, pattern, turns);
-	cost = bench_cost_of(sample, RUNS);
+		make_frame(&load.core->pass->burst->view[i], pattern, i);
+	learn_stations(load.core, pattern->stations);
+	bench_repeat(run, &load, &cost, 1);
 	printf("%-8s %6.1f cycles %6.2f ns a packet (%.1f copies)\n", pattern->name, cost.median,
-	       cost.median * ns, (double)counted / (RUNS * turns * (double)N));
-	bench_core_close(core);
+	       cost.median * ns, count_copies(load.core));
+	bench_core_close(load.core);
 }
 
 int main(int argc, char **argv)

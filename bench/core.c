@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "bench/queue.h"
+#include "bench/measure.h"
 
 static void make_ports(struct bench_core *c, const struct via_port_ops *ops, void *user,
 		       uint16_t vlan)
@@ -13,8 +13,8 @@ static void make_ports(struct bench_core *c, const struct via_port_ops *ops, voi
 		c->port[i] = (struct via_port){
 			.ops = ops,
 			.nr_queues = 1,
-			.receive = bench_alloc(sizeof(struct via_queue_stats)),
-			.transmit = bench_alloc(sizeof(struct via_queue_stats)),
+			.receive = &c->received[i],
+			.transmit = &c->sent[i],
 			.config = { .user = user },
 		};
 		c->member[i] = (struct sw_member){
@@ -61,12 +61,8 @@ void bench_core_close(struct bench_core *c)
 		return;
 	sw_pass_free(c->pass);
 	sw_fdb_fini(&c->core->fdb);
-	for (uint32_t i = 0; i < BENCH_PORTS; i++) {
-		free(c->port[i].receive);
-		free(c->port[i].transmit);
-	}
-	free(c->core);
-	free(c);
+	bench_free(c->core);
+	bench_free(c);
 }
 
 void bench_core_learn(struct bench_core *c, const uint8_t mac[6], uint32_t port)

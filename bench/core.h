@@ -19,6 +19,7 @@ struct bench_core {
 	struct via_port port[BENCH_PORTS];
 	struct sw_member member[BENCH_PORTS];
 	const struct sw_member *places[BENCH_PORTS];
+	struct via_queue_stats received[BENCH_PORTS], sent[BENCH_PORTS];
 	struct sw_vlan trunk;
 	struct sw_table table;
 };

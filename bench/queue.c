@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bench/queue.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+
+#include "bench/measure.h"
 
 enum {
 	LINE = VIA_CACHE_LINE,
@@ -20,18 +21,27 @@ const struct bench_form bench_forms[BENCH_NR_FORMS] = {
 	[BENCH_PAGES] = { "pages", BENCH_HEADER, PAGE, VIA_DRV_INDIRECT },
 };
 
-void *bench_alloc(size_t size)
-{
-	void *at = aligned_alloc(PAGE, (size + PAGE - 1) / PAGE * PAGE);
+/* ---- setting up ---- */
 
-	if (!at) {
-		perror("bench");
-		exit(1);
-	}
-	return memset(at, 0, size);
+static uint64_t pages(uint64_t size)
+{
+	return (size + PAGE - 1) / PAGE * PAGE;
 }
 
-/* ---- setting up ---- */
+/* As a driver lays its memory out: the ring's parts begin pages of their own. */
+static struct bench_places places(const struct bench_queue_config *config, uint32_t stride)
+{
+	const struct via_ring_sizes sizes = via_ring_sizes(config->format, config->size);
+	struct bench_places at = { .desc = 0 };
+
+	at.avail = pages(sizes.desc);
+	at.used = at.avail + pages(sizes.avail);
+	at.tables = at.used + pages(sizes.used);
+	at.buffers = at.tables +
+		     pages(config->size * TABLE_SIZE * (uint64_t)sizeof(struct via_desc_words));
+	at.size = at.buffers + (uint64_t)stride * config->nr_buffers;
+	return at;
+}
 
 static struct via_mem *one_region(uint64_t size)
 {
@@ -42,19 +52,23 @@ static struct via_mem *one_region(uint64_t size)
 	return mem;
 }
 
+static uint8_t *host(const struct bench_queue *q, uint64_t at)
+{
+	return q->mem->region[0].host + at;
+}
+
 static void start_driver(struct bench_queue *q)
 {
-	const uint64_t tables = (uint64_t)q->stride * q->config.nr_buffers;
 	const struct via_drv_config config = {
 		.format = q->config.format,
 		.size = q->config.size,
 		.event_idx = q->ring.event_idx,
 		.in_order = q->config.in_ring_order,
-		.desc = q->parts[0],
-		.avail = q->parts[1],
-		.used = q->parts[2],
-		.tables = q->mem->region[0].host + tables,
-		.tables_addr = tables,
+		.desc = host(q, q->at.desc),
+		.avail = host(q, q->at.avail),
+		.used = host(q, q->at.used),
+		.tables = host(q, q->at.tables),
+		.tables_addr = q->at.tables,
 		.table_size = TABLE_SIZE,
 	};
 
@@ -66,33 +80,33 @@ static void start_driver(struct bench_queue *q)
 static void start_device(struct bench_queue *q)
 {
 	const struct via_ring_pos begin = { .wrap = q->config.format == VIA_RING_PACKED };
+	void *desc = host(q, q->at.desc), *avail = host(q, q->at.avail);
+	void *used = host(q, q->at.used);
 
 	if (q->config.format == VIA_RING_PACKED) {
-		q->ring.packed.desc = q->parts[0];
-		q->ring.packed.driver = q->parts[1];
-		q->ring.packed.device = q->parts[2];
+		q->ring.packed.desc = desc;
+		q->ring.packed.driver = avail;
+		q->ring.packed.device = used;
 	} else {
-		q->ring.split.desc = q->parts[0];
-		q->ring.split.avail = q->parts[1];
-		q->ring.split.used = q->parts[2];
+		q->ring.split.desc = desc;
+		q->ring.split.avail = avail;
+		q->ring.split.used = used;
 	}
 	via_vq_start(&q->vq, &q->ring, begin, begin);
 }
 
 void bench_queue_open(struct bench_queue *q, const struct bench_queue_config *config)
 {
-	const struct via_ring_sizes sizes = via_ring_sizes(config->format, config->size);
 	const uint32_t stride = (LINE + config->buffer_len - BENCH_HEADER + LINE - 1) / LINE * LINE;
-	const uint64_t tables = (uint64_t)config->size * TABLE_SIZE * sizeof(struct via_desc_words);
+	const struct bench_places at = places(config, stride);
 
 	*q = (struct bench_queue){
 		.config = *config,
 		.net = via_vq_net_of(config->features),
 		.stride = stride,
 		.held = config->nr_buffers,
-		.mem = one_region((uint64_t)stride * config->nr_buffers + tables),
-		.parts = { bench_alloc(sizes.desc), bench_alloc(sizes.avail),
-			   bench_alloc(sizes.used) },
+		.at = at,
+		.mem = one_region(at.size),
 	};
 	q->ring = (struct via_ring){
 		.mem = q->mem,
@@ -114,23 +128,21 @@ void bench_queue_open(struct bench_queue *q, const struct bench_queue_config *co
 void bench_queue_close(struct bench_queue *q)
 {
 	via_drv_free(&q->drv);
-	for (int i = 0; i < 3; i++)
-		free(q->parts[i]);
 	if (q->mem)
-		free(q->mem->region[0].host);
-	free(q->mem);
+		bench_free(q->mem->region[0].host);
+	bench_free(q->mem);
 	*q = (struct bench_queue){ .held = 0 };
 }
 
 /* Where buffer number 'i' begins, for the device. */
 static uint64_t address(const struct bench_queue *q, uint32_t i)
 {
-	return (uint64_t)i * q->stride + LINE - BENCH_HEADER;
+	return q->at.buffers + (uint64_t)i * q->stride + LINE - BENCH_HEADER;
 }
 
 uint8_t *bench_queue_buffer(const struct bench_queue *q, uint32_t i)
 {
-	return q->mem->region[0].host + address(q, i);
+	return host(q, address(q, i));
 }
 
 /* ---- the driver, compiled once for each format ---- */

@@ -51,16 +51,15 @@ struct bench_queue {
 	struct via_queue_stats stats;
 	struct via_drv_ring drv;
 	struct bench_queue_config config;
-	struct via_mem *mem; /* one region: buffers, then indirect tables */
-	void *parts[3];      /* of the ring */
-	uint32_t stride;     /* bytes from one buffer to the next */
-	uint32_t next;       /* buffer to offer */
-	uint32_t held;       /* buffers that the driver has */
-	uint64_t kicks;      /* wanted: so that no decision is left out */
+	struct via_mem *mem; /* one region, which has these: */
+	struct bench_places {
+		uint64_t desc, avail, used, tables, buffers, size; /* size: of all */
+	} at;
+	uint32_t stride; /* bytes from one buffer to the next */
+	uint32_t next;   /* buffer to offer */
+	uint32_t held;   /* buffers that the driver has */
+	uint64_t kicks;  /* wanted: so that no decision is left out */
 };
-
-/* Zeroed, aligned as struct via_vq wants it; ends the program without memory. Freed by free(). */
-void *bench_alloc(size_t size);
 
 void bench_queue_open(struct bench_queue *queue, const struct bench_queue_config *config);
 void bench_queue_close(struct bench_queue *queue); /* accepts a zeroed one */

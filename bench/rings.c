@@ -10,10 +10,11 @@
 enum {
 	RING_SIZE = 256,
 	RX_BUFFER = BENCH_HEADER + 2048,
-	LONG = 4096, /* bytes: no more buffers of such frames than a burst needs */
-	RUNS = 21,   /* of about RUN_BYTES each */
-	RUN_BYTES = 128000,
+	LONG = 4096,       /* bytes: no more buffers of such frames than a burst needs */
+	RUNS = 21,         /* of about RUN_BYTES each */
+	RUN_BYTES = 64000, /* about so many in a run */
 	RUN_BURSTS_MIN = 4,
+	RUNS_IN_A_PLACE = 3,
 	WARM_UP = 8, /* bursts */
 	TCP_HEADERS = VIA_ETH_SIZE + VIA_IPV4_SIZE + VIA_TCP_SIZE,
 	MSS = 1460,
@@ -159,12 +160,12 @@ static void write_frame(uint8_t *at, const struct rings_frame *frame)
 	       via_min_u(sizeof(rest), frame->len - (uint32_t)sizeof(macs)));
 }
 
-static void round_trip(struct rings *r, rings_run *run, uint32_t n, double spent[3]);
+static void round_trip(struct rings *r, rings_run *run, uint32_t n, double spent[RINGS_NR_PARTS]);
 
 static struct rings *rings_open(const struct rings_case *what)
 {
 	struct rings *r = bench_alloc(sizeof(*r));
-	double spent[3] = { 0 };
+	double spent[RINGS_NR_PARTS] = { 0 };
 
 	r->what = *what;
 	r->core = bench_core_open(&rings_port_ops, r, 0);
@@ -193,16 +194,16 @@ static void rings_close(struct rings *r)
 	bench_queue_close(&r->tx);
 	bench_queue_close(&r->rx);
 	bench_core_close(r->core);
-	free(r);
+	bench_free(r);
 }
 
 /* ---- running ---- */
 
 /* Adds to 'spent' the cycles of the driver that offers, the device, the driver that takes back. */
-static void round_trip(struct rings *r, rings_run *run, uint32_t n, double spent[3])
+static void round_trip(struct rings *r, rings_run *run, uint32_t n, double spent[RINGS_NR_PARTS])
 {
 	const struct rings_operation *operation = r->what.operation;
-	uint64_t t[4];
+	uint64_t t[RINGS_NR_PARTS + 1];
 
 	t[0] = via_cycles();
 	if (operation->sends)
@@ -218,34 +219,57 @@ static void round_trip(struct rings *r, rings_run *run, uint32_t n, double spent
 	if (operation->receives)
 		bench_queue_reap(&r->rx);
 	t[3] = via_cycles();
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < RINGS_NR_PARTS; i++)
 		spent[i] += (double)(t[i + 1] - t[i]);
 	r->packets += n;
 }
 
-struct rings_cost rings_measure(const struct rings_case *what)
+static void warm_up(struct rings *r)
 {
-	const uint32_t bursts = RUN_BYTES / what->frame.len < RUN_BURSTS_MIN
-					? RUN_BURSTS_MIN
-					: RUN_BYTES / what->frame.len;
-	double sample[3][RUNS], spent[3] = { 0 };
-	struct rings *r = rings_open(what);
+	double spent[RINGS_NR_PARTS] = { 0 };
 
 	for (uint32_t i = 0; i < WARM_UP; i++)
-		round_trip(r, what->operation->run, VIA_BURST, spent);
-	for (uint32_t k = 0; k < RUNS; k++) {
-		memset(spent, 0, sizeof(spent));
-		for (uint32_t i = 0; i < bursts; i++)
-			round_trip(r, what->operation->run, VIA_BURST, spent);
-		for (int i = 0; i < 3; i++)
-			sample[i][k] = spent[i] / (bursts * VIA_BURST);
-	}
-	rings_close(r);
-	return (struct rings_cost){
-		.adds = bench_cost_of(sample[0], RUNS),
-		.device = bench_cost_of(sample[1], RUNS),
-		.reaps = bench_cost_of(sample[2], RUNS),
-	};
+		round_trip(r, r->what.operation->run, VIA_BURST, spent);
+}
+
+/* A case being measured. Its memory moves every few runs (bench_alloc()). */
+struct repeated {
+	const struct rings_case *what;
+	struct rings *rings;
+	uint32_t runs, bursts; /* so far; in each */
+};
+
+static void move(struct repeated *repeated)
+{
+	if (repeated->rings)
+		rings_close(repeated->rings);
+	repeated->rings = rings_open(repeated->what);
+	warm_up(repeated->rings);
+}
+
+static void run_once(void *user, double *sample)
+{
+	struct repeated *repeated = user;
+	double spent[RINGS_NR_PARTS] = { 0 };
+
+	if (repeated->runs++ % RUNS_IN_A_PLACE == 0)
+		move(repeated);
+	for (uint32_t i = 0; i < repeated->bursts; i++)
+		round_trip(repeated->rings, repeated->what->operation->run, VIA_BURST, spent);
+	for (int i = 0; i < RINGS_NR_PARTS; i++)
+		sample[i] = spent[i] / (repeated->bursts * VIA_BURST);
+}
+
+struct rings_cost rings_measure(const struct rings_case *what)
+{
+	struct repeated repeated = { .what = what, .bursts = RUN_BYTES / what->frame.len };
+	struct rings_cost cost;
+
+	if (repeated.bursts < RUN_BURSTS_MIN)
+		repeated.bursts = RUN_BURSTS_MIN;
+	bench_repeat(run_once, &repeated, cost.part, RINGS_NR_PARTS);
+	rings_close(repeated.rings);
+	return cost;
 }
 
 /* A name for the tool that counts; extern, so that it is not inlined away. */
@@ -264,10 +288,9 @@ __attribute__((noinline)) void rings_count_end(void)
 void rings_count(const struct rings_case *what)
 {
 	struct rings *r = rings_open(what);
-	double spent[3] = { 0 };
+	double spent[RINGS_NR_PARTS] = { 0 };
 
-	for (uint32_t i = 0; i < WARM_UP; i++)
-		round_trip(r, what->operation->run, VIA_BURST, spent);
+	warm_up(r);
 	for (uint32_t i = 0; i < RINGS_COUNTED / VIA_BURST; i++)
 		round_trip(r, rings_counted, VIA_BURST, spent);
 	rings_count_end();

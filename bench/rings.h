@@ -54,9 +54,12 @@ struct rings_case {
 	bool event_idx;
 };
 
+/* What is timed of a round. */
+enum rings_part { RINGS_ADDS, RINGS_DEVICE, RINGS_REAPS, RINGS_NR_PARTS };
+
 /* TSC cycles a packet: the driver offers, the device's part, the driver takes back. */
 struct rings_cost {
-	struct bench_cost adds, device, reaps;
+	struct bench_cost part[RINGS_NR_PARTS];
 };
 
 /* Runs a case many times. */

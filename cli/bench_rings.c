@@ -37,15 +37,15 @@ static void begin_table(struct view *view, const struct rings_operation *operati
 static void show_case(void *user, const struct rings_case *what)
 {
 	struct view *view = user;
-	const struct rings_cost cost = rings_measure(what);
+	const struct bench_cost cost = rings_measure(what).part[RINGS_DEVICE];
 
 	if (view->json) {
 		json_array_append_new(view->json,
 				      json_pack("{s:s, s:s, s:s, s:i, s:f, s:f}", "operation",
 						what->operation->name, "path", what->path->name,
 						"frame", what->frame.name, "bytes",
-						(int)what->frame.len, "cycles", cost.device.median,
-						"least", cost.device.least));
+						(int)what->frame.len, "cycles", cost.median,
+						"least", cost.least));
 		return;
 	}
 	if (view->shown != what->operation) {
@@ -54,7 +54,7 @@ static void show_case(void *user, const struct rings_case *what)
 	}
 	if (strcmp(what->frame.name, rings_frames[0].name) == 0)
 		table_cell(view->table, "%s", what->path->name);
-	table_cell(view->table, "%.0f", cost.device.median);
+	table_cell(view->table, "%.0f", cost.median);
 }
 
 enum cli_status cli_bench_rings(struct cli *cli, int argc, char *argv[])
