@@ -82,7 +82,7 @@ def _suite(suite, limits):
 def _figures(figures, limits):
     """A table of figures with the same subjects."""
     first = figures[0]
-    peers = [name for name in first.subjects if name != first.subject]
+    peers = [name for name in first.subjects if first.baseline and name != first.subject]
     shares = [limits.share(figure) for figure in figures]
     head = [first.unit + ", " + first.better, *first.subjects,
             *("ratio to " + peer for peer in peers),
