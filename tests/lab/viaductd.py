@@ -91,11 +91,15 @@ class Viaductd:
         return os.path.join(self.folder, name + ".sock")
 
     def start(self):
+        self.launch()
+        self.program.wait_for(self._serves)
+
+    def launch(self):
+        """Starts it without waiting until it serves."""
         words = [self.programs + "/viaductd", "--config", self.folder + "/viaductd.yaml"]
         if self.netns:
             words = self.netns.words + words
         self.program = Program(words, self.folder + "/log", user=self.user, cwd=self.folder)
-        self.program.wait_for(self._serves)
 
     def _serves(self):
         return subprocess.run(self._words("status"), stdout=subprocess.DEVNULL,
@@ -170,8 +174,10 @@ class Viaductd:
 
     def resident_kib(self):
         """Memory of all its processes, without what they share with guests."""
-        return sum(self._status(pid, "RssAnon") + self._status(pid, "RssFile")
-                   for pid in self.pids())
+        return sum(map(self.resident_kib_of, self.pids()))
+
+    def resident_kib_of(self, pid):
+        return self._status(pid, "RssAnon") + self._status(pid, "RssFile")
 
     def cpu_ticks(self):
         """CPU time of all its processes, in clock ticks (TICKS a second)."""
