@@ -247,7 +247,9 @@ def _busy(bench, daemon):
 
 
 def addresses(bench, counts):
-    """A busy pair with so many stations, and room for all in the MAC table."""
+    """A busy pair with so many stations, and room for all in the MAC table. Its client has a frame to
+    write for each packet, so with few stations it may be the bottleneck: hence a goal for the
+    worker's cycles as well, the same loss in other words."""
     least, most = counts[0], counts[-1]
     name, room = "MAC entries", {"fdb": {"size": MEBI, "port_limit": MEBI}}
     if not bench.wants(name):
@@ -258,7 +260,8 @@ def addresses(bench, counts):
                       {"packets": MORE, "cycles": LESS},
                       {"{:,}".format(n): lambda n=n, d=d: _stations(bench, d, n)
                        for n, d in daemons.items()},
-                      goal={"packets": {"{:,}".format(least): ">= 0.75"}},
+                      goal={"packets": {"{:,}".format(least): ">= 0.75"},
+                            "cycles": {"{:,}".format(least): "<= 1.33"}},
                       command="bench-costs load a.sock b.sock SECONDS STATIONS")
 
 
