@@ -199,7 +199,8 @@ def datagrams(ends, seconds):
 
 # ------------------------------------------------------------------ the figures
 
-# 'polling' is who is compared when viaduct never sleeps; 'goals' are of "tcp", "round trips", "polling".
+# 'polling' is who is compared when viaduct never sleeps; 'goals' are those of "tcp", of "round trips"
+# and of "polling".
 Place = collections.namedtuple("Place", "where subjects polling goals")
 
 
@@ -226,8 +227,8 @@ PLACES = [
 
 
 def between(subjects, measure, seconds):
-    """Functions for Bench.compare(). The ends are made anew each time: some of what joins them takes
-    a CPU even when nothing moves."""
+    """Functions for Bench.compare(). The ends are made anew each time: some of what joins them takes a
+    CPU even when nothing moves."""
     def once(ends):
         with ends() as pair:
             return measure(pair, seconds)

@@ -10,6 +10,7 @@ import subprocess
 
 from .cache import LabError, sh
 from .guest import Result
+from .process import bind_to_us
 
 _counter = itertools.count(1)
 
@@ -55,11 +56,8 @@ class Job:
         self.namespace, self.script = namespace, script
         self.process = subprocess.Popen([*namespace.words, "sh", "-c", script], text=True,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        start_new_session=True, preexec_fn=self._preexec)
-
-    def _preexec(self):
-        if self.namespace.cpus is not None:
-            os.sched_setaffinity(0, self.namespace.cpus)
+                                        start_new_session=True,
+                                        preexec_fn=lambda: bind_to_us(namespace.cpus))
 
     def wait(self, timeout=60, check=True):
         try:

@@ -89,7 +89,8 @@ class Ovs:
 
     def _start_database(self):
         sh("ovsdb-tool", "create", self.folder + "/conf.db", SCHEMA)
-        database = self._start("ovsdb-server", self.folder + "/conf.db", "--remote=punix:" + self._db)
+        database = self._start("ovsdb-server", self.folder + "/conf.db",
+                               "--remote=punix:" + self._db)
         database.wait_for(lambda: os.path.exists(self._db))
 
     def _configure(self, cpu, memory):

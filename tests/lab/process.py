@@ -20,19 +20,22 @@ def unprivileged_uid():
     return next(uid for uid in range(61184, 65520) if uid not in known)
 
 
+def bind_to_us(cpus=None):
+    """For a child before it becomes another program: it ends with us, and uses only these CPUs."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)              # PR_SET_PDEATHSIG
+    if cpus is not None:
+        os.sched_setaffinity(0, cpus)
+
+
 class Program:
     def __init__(self, words, log, *, user=None, cpus=None, groups=None, **options):
         self.name = os.path.basename(words[0])
         self.log_path = log
 
-        def preexec():
-            ctypes.CDLL(None).prctl(1, signal.SIGKILL)      # PR_SET_PDEATHSIG
-            if cpus is not None:
-                os.sched_setaffinity(0, cpus)
-
         with open(log, "a") as out:
             self.process = subprocess.Popen(
-                words, stdout=out, stderr=out, preexec_fn=preexec, user=user, group=user,
+                words, stdout=out, stderr=out, preexec_fn=lambda: bind_to_us(cpus),
+                user=user, group=user,
                 extra_groups=None if user is None else groups or [],
                 start_new_session=True,         # Ctrl-C is for us, who end it
                 **{"stdin": subprocess.DEVNULL, **options})
