@@ -88,28 +88,33 @@ def compare(bench, name, backends, load, sizes, *, command, goals=None):
 
 # ------------------------------------------------------------------ what
 
-def ten_paths(bench, backends, seconds):
-    closed, opened_ = "testpmd client, closed loop, ", "testpmd client, open loop, "
-    paths = FEW if bench.quick else PATHS
+def closed_loop(bench, name, backends, paths, seconds, huge=True):
+    """The figures that goals over ten paths are about."""
     for path in paths:
-        compare(bench, closed + path, backends,
-                lambda backend: loads.closed_loop(backend, path, SIZES, seconds), SIZES,
-                command=TESTPMD % ("", "mac"))
-    for path in paths:
-        compare(bench, opened_ + path, backends,
-                lambda backend: loads.open_loop(backend, path, SIZES, seconds), SIZES,
-                command=TESTPMD % (" --vdev=net_null0", "mac"))
+        compare(bench, name + path, backends,
+                lambda backend: loads.closed_loop(backend, path, SIZES, seconds, huge=huge), SIZES,
+                command=TESTPMD % ("" if huge else " --no-huge", "mac"))
     for size, goal, worst in ((64, "<= 0.5", "<= 0.7"), (1518, "<= 0.6", None)):
-        bench.over("busy cycles a packet, %d B, ten paths" % size,
-                   [figure(closed + path, size, "cycles") for path in paths], "testpmd", goal, worst)
-        bench.over("testpmd as client, %d B, ten paths" % size,
-                   [figure(closed + path, size, "packets") for path in paths], "testpmd",
+        bench.over("%sten paths: %s" % (name, metric(size, "cycles")),
+                   [figure(name + path, size, "cycles") for path in paths], "testpmd", goal, worst)
+        bench.over("%sten paths: %s" % (name, metric(size, "packets")),
+                   [figure(name + path, size, "packets") for path in paths], "testpmd",
                    ">= 1.0", ">= 1.0")
+
+
+def ten_paths(bench, backends, paths, seconds):
+    name = "testpmd client, closed loop, "
+    closed_loop(bench, name, backends, paths, seconds)
+    for size in SIZES:
         for key, title in (("cycles", "Busy cycles a packet"), ("packets", "Packets a second")):
             bench.plot("paths-%d-%s" % (size, key),
                        "%s, %d B, testpmd client in a closed loop" % (title, size),
-                       {path: figure(closed + path, size, key) for path in paths},
+                       {path: figure(name + path, size, key) for path in paths},
                        y=METRICS[key][1])
+    for path in paths:
+        compare(bench, "testpmd client, open loop, " + path, backends,
+                lambda backend: loads.open_loop(backend, path, SIZES, seconds), SIZES,
+                command=TESTPMD % (" --vdev=net_null0", "mac"))
 
 
 def variants(bench, backends, seconds):
@@ -121,14 +126,6 @@ def variants(bench, backends, seconds):
         compare(bench, "testpmd client, flood, two ports, " + path, backends,
                 lambda backend: loads.closed_loop(backend, path, SIZES, seconds, forward="io"),
                 SIZES, command=TESTPMD % ("", "io"))
-
-
-def small_pages(bench, seconds):
-    with opened(testpmd=NetVhost(huge=False), viaduct=Viaduct()) as backends:
-        for path in FEW:
-            compare(bench, "testpmd client, closed loop, 4 KiB pages, " + path, backends,
-                    lambda backend: loads.closed_loop(backend, path, SIZES, seconds, huge=False),
-                    SIZES, command=TESTPMD % (" --no-huge", "mac"))
 
 
 def generator(bench, backends, sizes, seconds, goals=None):
@@ -198,14 +195,16 @@ def many_ports(bench, seconds):
 
 
 def run(bench):
-    seconds = bench.seconds / 2
+    paths, seconds = FEW if bench.quick else PATHS, bench.seconds / 2
     with hugepages(HUGE_MIB):
         with opened(testpmd=NetVhost(), viaduct=Viaduct()) as backends:
-            ten_paths(bench, backends, seconds)
+            ten_paths(bench, backends, paths, seconds)
         with opened(testpmd=NetVhost(), viaduct=Viaduct(), ovs=OvsDpdk()) as backends:
             variants(bench, backends, seconds)
             short_frames(bench, backends, seconds)
         long_frames(bench, seconds)
-        small_pages(bench, seconds)
         sides(bench, seconds)
         many_ports(bench, seconds)
+    with opened(testpmd=NetVhost(huge=False), viaduct=Viaduct()) as backends:
+        closed_loop(bench, "testpmd client, closed loop, 4 KiB pages, ", backends, paths, seconds,
+                    huge=False)
