@@ -46,8 +46,9 @@ struct turn {
 	/* send() for this ring's format */
 	uint32_t (*send)(struct turn *turn, struct via_view *const *views, uint32_t n);
 
+	uint32_t nr_sent; /* packets in the round */
 	uint32_t nr_packets, nr_chains, nr_segs, bytes;
-	struct packet packet[VIA_VQ_BURST];
+	struct packet packet[VIA_VQ_BURST];       /* those of them that are not copied yet */
 	struct via_batch_entry entry[MAX_CHAINS]; /* what goes back, with the bytes used of each */
 	struct via_seg seg[MAX_SEGS];
 };
@@ -102,7 +103,7 @@ static enum reserve why_not(const struct turn *turn, int ret, uint32_t taken)
 		return taken < turn->ring->size ? RING_FULL : TOO_SMALL;
 	if (ret != -ENOBUFS)
 		return BROKEN;
-	if (turn->nr_packets > 0)
+	if (turn->nr_sent > 0)
 		return ROUND_FULL;
 	return turn->nr_chains == taken ? TOO_SMALL : RING_FULL;
 }
@@ -172,23 +173,27 @@ static via_always_inline enum reserve reserve(struct turn *turn, uint32_t total,
 
 /* ---- copying and giving to the driver ---- */
 
-/* The usual packet: nothing to say in its header of 12 bytes, and room for its snapshot in one piece. */
-static via_always_inline bool copy_plain(const struct turn *turn, const struct packet *packet)
+/* The usual packet: at most 'max_len' bytes, nothing to say in its header of 12 bytes, and room for all of
+ * it in one buffer. False, and nothing is done, for any other. */
+static via_always_inline bool copy_plain(const struct via_seg *seg, const struct via_view *view,
+					 uint32_t max_len)
 {
-	const struct via_view *view = packet->view;
-	const struct via_seg *seg = packet->seg;
 	const uint64_t nothing = 0;
-	const uint32_t nr_buffers = htole32((uint32_t)packet->nr_chains << 16);
-	struct via_cursor c = { .seg = seg, .used = 12u + view->snapshot_len };
+	const uint32_t one_buffer = htole32(UINT32_C(1) << 16);
+	const unsigned int asks = view->flags & (VIA_VIEW_NEEDS_CSUM | VIA_VIEW_CSUM_VALID);
+	uint8_t *to = seg->base;
 
-	if (via_unlikely(turn->net->header_size != 12 || c.used > seg->len ||
-			 view->flags & (VIA_VIEW_NEEDS_CSUM | VIA_VIEW_CSUM_VALID)))
+	if (via_unlikely(view->len > max_len || seg->len < 12 + view->len || asks || view->gso))
 		return false;
-	__builtin_memcpy(seg->base, &nothing, 8);
-	__builtin_memcpy(seg->base + 8, &nr_buffers, 4);
-	via_copy_snapshot(seg->base + 12, view->snapshot, view->snapshot_len);
-	for (uint32_t i = 0; i < view->nr_pieces; i++)
-		via_cursor_put(&c, view->piece[i].base, view->piece[i].len);
+	__builtin_memcpy(to, &nothing, 8);
+	__builtin_memcpy(to + 8, &one_buffer, 4);
+	to += 12;
+	via_copy_snapshot(to, view->snapshot, view->snapshot_len);
+	to += view->snapshot_len;
+	for (uint32_t i = 0; i < view->nr_pieces; i++) {
+		via_copy(to, view->piece[i].base, view->piece[i].len);
+		to += view->piece[i].len;
+	}
 	return true;
 }
 
@@ -210,17 +215,14 @@ static __attribute__((noinline)) void copy_packet(struct turn *turn, const struc
 /* Ends a round: copies, pushes, publishes. */
 static via_always_inline void flush(struct turn *turn, enum via_ring_format format)
 {
-	const uint32_t nr_packets = turn->nr_packets;
-
-	for (uint32_t i = 0; i < nr_packets; i++)
-		if (via_unlikely(!copy_plain(turn, &turn->packet[i])))
-			copy_packet(turn, &turn->packet[i]);
+	for (uint32_t i = 0; i < turn->nr_packets; i++)
+		copy_packet(turn, &turn->packet[i]);
 	vq_push_burst(turn->vq, turn->ring, turn->entry, turn->nr_chains, format);
 	vq_publish(turn->vq, turn->ring, format);
-	via_count(&turn->stats->packets, turn->nr_packets);
+	via_count(&turn->stats->packets, turn->nr_sent);
 	via_count(&turn->stats->bytes, turn->bytes);
 	turn->locked_bytes += turn->bytes;
-	turn->nr_packets = turn->nr_chains = turn->nr_segs = turn->bytes = 0;
+	turn->nr_sent = turn->nr_packets = turn->nr_chains = turn->nr_segs = turn->bytes = 0;
 }
 
 static __attribute__((noinline)) void split_flush(struct turn *turn)
@@ -304,6 +306,7 @@ static via_always_inline void add_packet(struct turn *turn, const struct via_vie
 
 	packet->view = view;
 	packet->fix = (uint8_t)fix;
+	turn->nr_sent++;
 	turn->bytes += view->len;
 	via_prefetch_write(packet->seg->base);
 	via_prefetch_write(packet->seg->base + VIA_CACHE_LINE);
@@ -311,46 +314,37 @@ static via_always_inline void add_packet(struct turn *turn, const struct via_vie
 		via_prefetch(view->piece->base);
 }
 
-/* Whether a view is one that a single buffer will probably do for, as it is. */
-static via_always_inline bool is_plain(const struct turn *turn, struct via_view *view)
+/* Bytes up to which a view is plain; 0 where none is. */
+static uint32_t plain_len(const struct turn *turn)
 {
-	enum via_drop why;
-
-	return view->len <= PLAIN_LEN &&
-	       via_view_fix(view, turn->net->guest, turn->mtu, &why) == VIA_FIX_NONE;
+	if (turn->net->header_size != 12)
+		return 0;
+	return turn->mtu ? via_min_u(turn->mtu + VIA_ETH_SIZE, PLAIN_LEN) : PLAIN_LEN;
 }
 
 /*
- * The usual case: a run of short views that go as they are, each into a chain of one descriptor. Returns
- * how many of the views are in the round now; where it stops is something else, or the queue is full.
+ * The usual case: a run of plain views, each into a chain of one descriptor, copied at once. Returns how
+ * many of the views are in the round now; where it stops is something else, or the queue is full.
  */
-static via_always_inline uint32_t add_plain(struct turn *turn, struct via_view *const *views,
-					    uint32_t n, enum via_ring_format format)
+static via_always_inline uint32_t send_plain(struct turn *turn, struct via_view *const *views,
+					     uint32_t n, enum via_ring_format format)
 {
-	const uint32_t hdr_size = turn->net->header_size;
+	const uint32_t max_len = plain_len(turn);
 	struct via_batch_entry *entry = turn->entry + turn->nr_chains;
-	struct packet *packet = turn->packet + turn->nr_packets;
 	struct via_seg *seg = turn->seg + turn->nr_segs;
 	const struct via_ring_pos begin = turn->vq->avail;
-	uint32_t run = 0, got, i, bytes = 0;
+	uint32_t got, i, bytes = 0;
 
 	/* The round ends with VIA_VQ_BURST chains, so there is room for so many. */
 	n = via_min_u(n, VIA_VQ_BURST - turn->nr_chains);
-	while (run < n && is_plain(turn, views[run]))
-		run++;
-	got = vq_pop_singles(turn->vq, turn->ring, seg, entry, run, VIA_WRITABLE, format);
-	for (i = 0; i < got; i++) {
-		const struct via_view *view = views[i];
-
-		if (via_unlikely(seg[i].len < hdr_size + view->len))
-			break;
-		entry[i].len = hdr_size + view->len;
-		packet[i] = (struct packet){ .view = view, .seg = &seg[i], .nr_chains = 1 };
-		bytes += view->len;
+	got = vq_pop_singles(turn->vq, turn->ring, seg, entry, n, VIA_WRITABLE, format);
+	for (i = 0; i < got && via_likely(copy_plain(&seg[i], views[i], max_len)); i++) {
+		entry[i].len = 12 + views[i]->len;
+		bytes += views[i]->len;
 	}
 	if (via_unlikely(i < got))
 		vq_unpop(turn->vq, vq_ahead(turn->ring, begin, i, i, format));
-	turn->nr_packets += i;
+	turn->nr_sent += i;
 	turn->nr_chains += i;
 	turn->nr_segs += i;
 	turn->bytes += bytes;
@@ -412,7 +406,7 @@ static via_always_inline uint32_t send(struct turn *turn, struct via_view *const
 		vq_prefetch(turn->vq, turn->ring, via_min_u(n, VIA_VQ_BURST), format);
 	while (i < n && turn->ring) {
 		if (plain)
-			i += add_plain(turn, views + i, n - i, format);
+			i += send_plain(turn, views + i, n - i, format);
 		if (i < n && turn->nr_chains < VIA_VQ_BURST) {
 			if (send_one(turn, views[i], n - i, &dealt, format) == STOP)
 				return i + dealt;
@@ -488,7 +482,7 @@ uint32_t via_vq_egress(struct via_vq *vq, const struct via_vq_net *net,
 		turn.locked_bytes = 0;
 		turn.least = least(net);
 		turn.send = ring->format == VIA_RING_PACKED ? packed_send : split_send;
-		turn.nr_packets = turn.nr_chains = turn.nr_segs = turn.bytes = 0;
+		turn.nr_sent = turn.nr_packets = turn.nr_chains = turn.nr_segs = turn.bytes = 0;
 		dealt = turn.send(&turn, views, n);
 		call = wants_call(vq, ring);
 	} else {

@@ -30,6 +30,7 @@ static_assert(VIA_BURST_PIECES >= VIA_CHAIN_MAX_SEGS, "any chain fits an empty b
 /* A burst's chains as they were taken. Pieces of chain i follow those of chain i - 1. */
 struct taken {
 	uint64_t singles; /* mask of those of one readable segment */
+	uint32_t nr_singles;
 	/* of the others */
 	uint32_t len[VIA_VQ_BURST]; /* readable bytes */
 	uint16_t nr_pieces[VIA_VQ_BURST];
@@ -79,6 +80,7 @@ static via_always_inline void take(struct via_vq *vq, struct via_lent *lent,
 
 	vq_prefetch(vq, ring, max, format);
 	taken->singles = 0;
+	taken->nr_singles = 0;
 	for (;;) {
 		run = 0;
 		if (chain.nr_readable == 1) /* a driver that has just cut a chain cuts others */
@@ -87,6 +89,7 @@ static via_always_inline void take(struct via_vq *vq, struct via_lent *lent,
 					     VIA_READABLE, format);
 		if (run > 0)
 			taken->singles |= (UINT64_MAX >> (64 - run)) << n;
+		taken->nr_singles += run;
 		n += run;
 		used += run;
 		/* Another look at the driver's index would take its line away: not for a few more. */
@@ -198,22 +201,23 @@ static __attribute__((noinline)) bool read_chain(struct rest rest, uint32_t len,
 	return via_header_read(view, &hdr, net->host, VIA_HDR_FROM_DRIVER);
 }
 
-/* Returns the number of views. */
-static uint32_t read_views(struct via_lent *lent, const struct via_vq_net *net,
-			   struct via_burst *burst, const struct taken *taken)
+/* Any chains. Returns the number of views. */
+static __attribute__((noinline)) uint32_t read_chains(struct via_lent *lent,
+						      const struct via_vq_net *net,
+						      struct via_burst *burst,
+						      const struct taken *taken)
 {
 	struct via_piece *piece = burst->piece;
-	const uint32_t nr_chains = lent->n;
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < nr_chains; i++) {
+	for (uint32_t i = 0; i < lent->n; i++) {
 		struct via_view *view = &burst->view[n];
 		const bool single = taken->singles >> i & 1;
 		const struct rest rest = { piece, single ? 1 : taken->nr_pieces[i] };
 		enum via_drop why;
 		bool good;
 
-		if (via_likely(single && net->header_size == 12))
+		if (single && net->header_size == 12)
 			good = read_single(piece, view, net, &why);
 		else
 			good = read_chain(rest, single ? piece->len : taken->len[i],
@@ -225,6 +229,24 @@ static uint32_t read_views(struct via_lent *lent, const struct via_vq_net *net,
 			lent_drop(lent, i, why);
 	}
 	return n;
+}
+
+/* The usual burst: chains of one segment. Returns the number of views. */
+static via_always_inline uint32_t read_singles(struct via_lent *lent, const struct via_vq_net *net,
+					       struct via_burst *burst)
+{
+	const uint32_t nr_chains = lent->n;
+	struct via_view *view = burst->view;
+
+	for (uint32_t i = 0; i < nr_chains; i++) {
+		enum via_drop why;
+
+		if (via_likely(read_single(&burst->piece[i], view, net, &why)))
+			lent->len[i] = view++->len;
+		else
+			lent_drop(lent, i, why);
+	}
+	return (uint32_t)(view - burst->view);
 }
 
 /* VN-38: what comes on a disabled queue is consumed and discarded. */
@@ -252,8 +274,10 @@ uint32_t via_vq_ingress(struct via_vq *vq, const struct via_vq_net *net, struct 
 		take(vq, lent, burst, &taken, max, VIA_RING_SPLIT);
 	if (via_unlikely(!ring->enabled))
 		drop_all(lent);
+	else if (via_likely(net->header_size == 12 && taken.nr_singles == lent->n))
+		lent->nr_views = (uint16_t)read_singles(lent, net, burst);
 	else
-		lent->nr_views = (uint16_t)read_views(lent, net, burst, &taken);
+		lent->nr_views = (uint16_t)read_chains(lent, net, burst, &taken);
 	if (lent->nr_views == 0)
 		via_vq_ingress_release(vq, lent); /* nobody else would */
 	return lent->nr_views;
