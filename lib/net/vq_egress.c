@@ -173,17 +173,24 @@ static via_always_inline enum reserve reserve(struct turn *turn, uint32_t total,
 
 /* ---- copying and giving to the driver ---- */
 
-/* The usual packet: at most 'max_len' bytes, nothing to say in its header of 12 bytes, and room for all of
- * it in one buffer. False, and nothing is done, for any other. */
+/* The usual packet: at most 'max_len' bytes, and nothing to say in its header. */
+static via_always_inline bool is_plain(const struct via_view *view, uint32_t max_len)
+{
+	const unsigned int asks = view->flags & (VIA_VIEW_NEEDS_CSUM | VIA_VIEW_CSUM_VALID);
+
+	return via_likely(view->len <= max_len && !asks && view->gso == VIA_GSO_NONE);
+}
+
+/* Writes a plain packet into one buffer, behind a header of 12 bytes. False, and nothing is done, if it is
+ * not plain or has no room there. */
 static via_always_inline bool copy_plain(const struct via_seg *seg, const struct via_view *view,
 					 uint32_t max_len)
 {
 	const uint64_t nothing = 0;
 	const uint32_t one_buffer = htole32(UINT32_C(1) << 16);
-	const unsigned int asks = view->flags & (VIA_VIEW_NEEDS_CSUM | VIA_VIEW_CSUM_VALID);
 	uint8_t *to = seg->base;
 
-	if (via_unlikely(view->len > max_len || seg->len < 12 + view->len || asks || view->gso))
+	if (via_unlikely(!is_plain(view, max_len) || seg->len < 12 + view->len))
 		return false;
 	__builtin_memcpy(to, &nothing, 8);
 	__builtin_memcpy(to + 8, &one_buffer, 4);
@@ -335,6 +342,8 @@ static via_always_inline uint32_t send_plain(struct turn *turn, struct via_view 
 	const struct via_ring_pos begin = turn->vq->avail;
 	uint32_t got, i, bytes = 0;
 
+	if (!is_plain(views[0], max_len))
+		return 0;
 	/* The round ends with VIA_VQ_BURST chains, so there is room for so many. */
 	n = via_min_u(n, VIA_VQ_BURST - turn->nr_chains);
 	got = vq_pop_singles(turn->vq, turn->ring, seg, entry, n, VIA_WRITABLE, format);
