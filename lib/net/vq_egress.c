@@ -22,7 +22,9 @@ enum {
 	MAX_SEGS = 1024,  /* of a round; so the most pieces that a packet's buffers can have */
 	LOCKED_BYTES = 256 << 10, /* after so many somebody else may have the lock */
 	PLAIN_LEN = 4096,         /* bytes up to which a frame probably fits one buffer */
-	CUT_VIEWS = 32,           /* segments of a GSO view in a round */
+	AHEAD = 12, /* buffers whose lines are on their way while those before them are written: more
+		    * than a core can ask for at once are not asked for at all */
+	CUT_VIEWS = 32, /* segments of a GSO view in a round */
 	CUT_PIECES = 512,
 };
 
@@ -340,17 +342,25 @@ static via_always_inline uint32_t send_plain(struct turn *turn, struct via_view 
 	struct via_batch_entry *entry = turn->entry + turn->nr_chains;
 	struct via_seg *seg = turn->seg + turn->nr_segs;
 	const struct via_ring_pos begin = turn->vq->avail;
-	uint32_t got, i, bytes = 0;
+	uint32_t got = 0, i = 0, run, bytes = 0;
 
 	if (!is_plain(views[0], max_len))
 		return 0;
 	/* The round ends with VIA_VQ_BURST chains, so there is room for so many. */
 	n = via_min_u(n, VIA_VQ_BURST - turn->nr_chains);
-	got = vq_pop_singles(turn->vq, turn->ring, seg, entry, n, VIA_WRITABLE, format);
-	for (i = 0; i < got && via_likely(copy_plain(&seg[i], views[i], max_len)); i++) {
-		entry[i].len = 12 + views[i]->len;
-		bytes += views[i]->len;
-	}
+	do {
+		const uint32_t end = got;
+
+		run = vq_pop_singles(turn->vq, turn->ring, seg + got, entry + got,
+				     via_min_u(n - got, AHEAD), VIA_WRITABLE, format);
+		got += run;
+		for (; i < end && via_likely(copy_plain(&seg[i], views[i], max_len)); i++) {
+			entry[i].len = 12 + views[i]->len;
+			bytes += views[i]->len;
+		}
+		if (via_unlikely(i < end))
+			break;
+	} while (i < got);
 	if (via_unlikely(i < got))
 		vq_unpop(turn->vq, vq_ahead(turn->ring, begin, i, i, format));
 	turn->nr_sent += i;
