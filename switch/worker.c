@@ -17,6 +17,11 @@
  * peer's and a read could block (R19): each write to an eventfd is an edge of its own, whatever its
  * count. A queue without a descriptor never rests.
  *
+ * How long a queue lingers in the polling set adapts. Who is called back soon after it has rested, as
+ * by a round trip that takes a little longer than poll_us, would have had the packet at once and for less
+ * by staying: it lingers twice as long the next time, up to LINGER times poll_us. Who is called back
+ * later lingers for poll_us again.
+ *
  * A worker with queues to poll asks epoll without waiting every LOOK_US. With none it goes offline
  * for RCU and waits: an idle worker makes no system call and no context switch until somebody wants
  * something from it.
@@ -61,6 +66,7 @@
 #define FAIR_BYTES    524288 /* of a queue in a turn, about */
 #define COPY_BYTES    1024   /* what takes the time of one copy of a flood */
 #define SEGMENT_BYTES 256    /* what may take the time of one segment more */
+#define LINGER        4      /* times poll_us that a queue may stay quiet before it rests */
 #define RETRY_US      10     /* before a queue whose packets nobody took is looked at again */
 #define BUSY_US       50000  /* of work between nudges to rebalance */
 #define MAIL_EVENT    UINT64_MAX
@@ -159,10 +165,25 @@ static void add_nr_queues(struct sw_worker *w, uint32_t n)
 	atomic_fetch_add_explicit(&w->nr_queues, n, memory_order_relaxed);
 }
 
-static void poll_begin(struct sw_worker *w, struct sw_queue *q)
+static uint32_t poll_us(const struct sw_worker *w)
+{
+	return atomic_load_explicit(&w->core->poll_us, memory_order_relaxed);
+}
+
+/* How long a queue that is called back now should linger. */
+static uint32_t adapted_us(const struct sw_worker *w, const struct sw_queue *q)
+{
+	const uint32_t most = LINGER * poll_us(w);
+	const uint64_t quiet = w->now_us - q->worked_us;
+
+	return quiet < most ? via_min_u(2 * q->linger_us, most) : poll_us(w);
+}
+
+static void poll_begin(struct sw_worker *w, struct sw_queue *q, uint32_t linger_us)
 {
 	const uint32_t n = nr_polled(w);
 
+	q->linger_us = linger_us;
 	q->worked_us = w->now_us;
 	if (q->polled_at != SW_NOT_POLLED)
 		return;
@@ -232,10 +253,8 @@ static uint32_t serve(struct sw_worker *w, struct sw_queue *q)
 
 static bool may_rest(const struct sw_worker *w, const struct sw_queue *q)
 {
-	const uint32_t poll_us = atomic_load_explicit(&w->core->poll_us, memory_order_relaxed);
-
-	return q->fd >= 0 && poll_us != SW_POLL_ALWAYS && q->retry_us == 0 &&
-	       w->now_us - q->worked_us >= poll_us;
+	return q->fd >= 0 && poll_us(w) != SW_POLL_ALWAYS && q->retry_us == 0 &&
+	       w->now_us - q->worked_us >= q->linger_us;
 }
 
 /* Arms the queue and lets it go, unless arming finds work. */
@@ -347,7 +366,7 @@ static void change_fd(struct sw_worker *w, struct sw_queue *q, int fd, bool rest
 		/* What has just begun to run may ask for notifications, though nobody has armed it. */
 		q->ops->disarm(q->port, q->source.q);
 		q->armed = false;
-		poll_begin(w, q);
+		poll_begin(w, q, poll_us(w));
 	}
 }
 
@@ -410,7 +429,7 @@ static void poll_everything(struct sw_worker *w)
 {
 	for (uint32_t i = 0; i < w->nr_slots; i++) {
 		if (w->slot[i].queue && !is_dead(w->slot[i].queue))
-			poll_begin(w, w->slot[i].queue);
+			poll_begin(w, w->slot[i].queue, poll_us(w));
 	}
 }
 
@@ -451,8 +470,8 @@ static void handle(struct sw_worker *w, const struct epoll_event *events, int n)
 			continue;
 		}
 		q = resolve(w, events[i].data.u64);
-		if (q && !is_dead(q))
-			poll_begin(w, q);
+		if (q && !is_dead(q) && q->polled_at == SW_NOT_POLLED)
+			poll_begin(w, q, adapted_us(w, q));
 	}
 	if (mail) /* last, since it frees queues */
 		read_mail(w);

@@ -26,6 +26,7 @@ struct sw_queue {
 	/* the worker that has it */
 	struct sw_source source;
 	uint64_t worked_us; /* when it last had work */
+	uint32_t linger_us; /* quiet time after which it rests */
 	uint64_t retry_us;  /* not looked at before: what it had could not be delivered */
 	int fd;             /* VIA_FD_… or a duplicate of the port's, in this worker's epoll */
 	uint32_t slot;      /* of the epoll's data; valid with fd >= 0 */

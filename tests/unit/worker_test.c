@@ -198,11 +198,42 @@ static void ports_come_and_go_under_traffic(void **state)
 	close(fds[1]);
 }
 
+/* How often the worker sleeps while a queue gets 20 frames, one each 'gap_us'. */
+static uint64_t sleeps_of(struct fake_port *port, unsigned int gap_us)
+{
+	const uint8_t frame[60] = { 2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1, 0x08, 0 };
+	struct sw_worker_info before, after;
+
+	sw_worker_info(sw, 0, &before);
+	for (uint32_t i = 0; i < 20; i++) {
+		assert_true(fake_give(port, 0, frame, sizeof(frame), i));
+		usleep(gap_us);
+	}
+	sw_worker_info(sw, 0, &after);
+	return after.sleeps - before.sleeps;
+}
+
+static void a_queue_that_is_called_back_soon_stays_longer_and_no_other(void **state)
+{
+	struct fake_port *port;
+
+	(void)state;
+	start(1, 20000);
+	port = add("a", "1");
+	add("b", "1");
+	/* Each frame comes when the queue has rested, but not for long: the first few, until it stays. */
+	assert_in_range(sleeps_of(port, 30000), 0, 9);
+	/* Later than it would ever stay: it rests each time. Late sleepers are this test's, not ours. */
+	assert_in_range(sleeps_of(port, 100000), 15, 40);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(queues_move_between_workers_and_keep_their_order),
 		cmocka_unit_test(ports_come_and_go_under_traffic),
+		cmocka_unit_test(a_queue_that_is_called_back_soon_stays_longer_and_no_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
