@@ -93,7 +93,7 @@ void packed_spill(struct via_vq *vq, const struct via_ring *ring)
 		struct via_batch_entry entry = batch->entry[i];
 
 		/* Not visible before the first slot, whose release at publication covers this. */
-		via_le64_store(&ring->packed.desc[pos.idx].tail, packed_used_tail(entry, pos.wrap));
+		via_le64_store(&ring->packed.desc[pos.idx].tail, packed_used_tail(entry, packed_used_bits(pos.wrap)));
 		pos = packed_advance(pos, entry.nr_slots, ring->size);
 	}
 	vq->spill = pos;

@@ -49,14 +49,13 @@ static via_always_inline uint16_t packed_flags(uint64_t tail)
 	return (uint16_t)(tail >> 48);
 }
 
-/* The tail word of a slot that gives back 'entry' in a lap with 'wrap'. */
-static via_always_inline uint64_t packed_used_tail(struct via_batch_entry entry, bool wrap)
+/* The tail word of a slot that gives back 'entry' in a lap with these bits. */
+static via_always_inline uint64_t packed_used_tail(struct via_batch_entry entry, uint16_t lap)
 {
-	uint16_t flags = packed_used_bits(wrap);
+	/* 'len' means something where it is not 0: VQ-P-09 */
+	const uint64_t flags = lap | (entry.len ? VIA_DESC_WRITE : 0);
 
-	if (entry.len)
-		flags |= VIA_DESC_WRITE; /* 'len' means something: VQ-P-09 */
-	return entry.len | (uint64_t)entry.id << 32 | (uint64_t)flags << 48;
+	return entry.len | (uint64_t)entry.id << 32 | flags << 48;
 }
 
 /* How many slots 'to' is ahead of 'from', both at most a lap apart. More than 'size': they are not. */
@@ -192,26 +191,26 @@ packed_write_batch(const struct via_ring *ring, const struct via_batch *batch, u
 	struct via_desc_words *desc = ring->packed.desc;
 	const uint32_t size = ring->size;
 	uint32_t idx = pos->idx, at = last->idx;
-	bool wrap = pos->wrap, at_wrap = last->wrap;
+	uint16_t lap = packed_used_bits(pos->wrap), at_lap = packed_used_bits(last->wrap);
 
 	for (uint32_t i = 1; i < n; i++) {
 		struct via_batch_entry entry = batch->entry[i];
 
-		via_le64_store(&desc[idx].tail, packed_used_tail(entry, wrap));
+		via_le64_store(&desc[idx].tail, packed_used_tail(entry, lap));
 		at = idx;
-		at_wrap = wrap;
+		at_lap = lap;
 		idx += entry.nr_slots;
 		if (via_unlikely(idx >= size)) {
 			idx -= size;
-			wrap = !wrap;
+			lap ^= VIA_PACKED_LAP_MASK;
 		}
 	}
-	*pos = (struct via_ring_pos){ (uint16_t)idx, wrap };
-	*last = (struct via_ring_pos){ (uint16_t)at, at_wrap };
+	*pos = (struct via_ring_pos){ (uint16_t)idx, lap != 0 };
+	*last = (struct via_ring_pos){ (uint16_t)at, at_lap != 0 };
 	/* Pairs with the driver's acquire of the first slot's flags, B4: the slots behind it and all
 	 * payload come before. */
 	via_le64_store_release(&desc[first.idx].tail,
-			       packed_used_tail(batch->entry[0], first.wrap));
+			       packed_used_tail(batch->entry[0], packed_used_bits(first.wrap)));
 }
 
 static via_always_inline void packed_publish(struct via_vq *vq, const struct via_ring *ring)
