@@ -92,11 +92,13 @@ static int do_unlink(struct broker *broker, struct broker_request *request,
 static int take_ifname(const struct broker_request *request, char ifname[IFNAMSIZ],
 		       struct via_error *err)
 {
-	if (strlen(request->text) >= IFNAMSIZ)
+	const size_t len = strlen(request->text);
+
+	if (len >= IFNAMSIZ)
 		return via_fail(err, -ENAMETOOLONG,
 				"'%.32s' is no name of an interface: it can have %d bytes",
 				request->text, IFNAMSIZ - 1);
-	snprintf(ifname, IFNAMSIZ, "%s", request->text);
+	memcpy(ifname, request->text, len + 1);
 	return 0;
 }
 
