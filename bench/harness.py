@@ -15,6 +15,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 from judge import LESS, MORE, Figure, Limits
 from lab.cache import LabError
@@ -23,6 +24,7 @@ from lab.viaductd import build_folder
 LOAD_CPU, BACK_END_CPU = 0, 1
 AGAIN = "again"                     # the second pass of the baseline
 PATIENCE = 2                        # times as many rounds, while the machine is noisy
+TRIES = 4                           # of a pass, while the cores are far apart
 PACKAGES = ("dpdk", "openvswitch-switch-dpdk", "iperf3", "sockperf", "valgrind")
 
 __all__ = ["BACK_END_CPU", "LOAD_CPU", "LESS", "MORE", "Bench", "LabError"]
@@ -87,6 +89,52 @@ class Records:
         os.replace(path + ".new", path)
 
 
+class Cores:
+    """How far apart the two cores are: cycles that a cache line takes to the other one and back.
+
+    The host of a virtual machine moves its cores at times, from one cache to another, and everything
+    that two cores do together is several times slower or quicker then. So a pass counts only if the
+    cores were near before and after it, whoever the subject is."""
+
+    NEAR = 1.5                      # times the nearest that was ever seen
+    WAIT = 0.5                      # seconds for them to come back
+
+    def __init__(self, tries):
+        self.tries, self.nearest = tries, None
+        self.far = 0                # passes that count although they were not near
+        for _ in range(5):
+            self.near()
+
+    def near(self):
+        """Whether they are near now. They always are where that cannot be said."""
+        now = self.distance()
+        if now is None:
+            return True
+        self.nearest = min(now, self.nearest or now)
+        return now <= self.NEAR * self.nearest
+
+    @staticmethod
+    def distance():
+        done = subprocess.run([build_folder() + "/bench/bench-limits", "-a", str(LOAD_CPU),
+                               "-b", str(BACK_END_CPU), "-t", "0.02", "lines", "1"],
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        found = re.search(r"([\d.]+) cycles", done.stdout)
+        return float(found.group(1)) if found else None
+
+    def measure(self, function):
+        """What it returns, while the cores are near; after some tries, wherever they are."""
+        for _ in range(self.tries):
+            for _ in range(self.tries):
+                if self.near():
+                    break
+                time.sleep(self.WAIT)
+            value = function()
+            if self.near():
+                return value
+        self.far += 1
+        return value
+
+
 class Bench:
     """What a suite measures with.
 
@@ -94,15 +142,16 @@ class Bench:
     quick               a short look: suites leave out what takes long
     """
 
-    def __init__(self, records, suite, *, rounds, seconds, quick=False, pattern="*", here=None):
+    def __init__(self, records, suite, *, rounds, seconds, quick=False, pattern="",
+                 here=None, cores=None):
         self.records, self.name, self.pattern = records, suite.NAME, pattern
         self.rounds, self.seconds, self.quick = rounds, seconds, quick
-        self.commit = commit()
+        self.commit, self.cores = commit(), cores or Cores(1 if quick else TRIES)
         self.store = records.open(suite, here or machine())
 
     def wants(self, name):
-        """Whether the user has asked for the figure."""
-        return fnmatch.fnmatch(name, self.pattern)
+        """Whether the user has asked for figures that begin like this."""
+        return fnmatch.fnmatch(name, self.pattern + "*")
 
     def compare(self, name, unit, better, subjects, *, baseline=None, goal=None, command="",
                 size=None):
@@ -122,12 +171,12 @@ class Bench:
             return
         shape = {"name": name, "unit": unit, "better": better, "goal": goal, "command": command,
                  "size": size, "baseline": baseline or next(iter(subjects))}
-        rounds, failed = [], {}
+        rounds, failed, self.cores.far = [], {}, 0
         while self._goes_on(rounds, shape):
             self._say("%s: round %d" % (name, len(rounds) + 1))
             rounds.append(self._round(subjects, shape["baseline"], len(rounds), failed))
         for figure in figures_of(rounds, shape, subjects):
-            self._keep({**figure, "failed": failed})
+            self._keep({**figure, "failed": failed, "far": self.cores.far})
 
     def record(self, name, unit, samples, *, better=LESS, goal=None, command="", size=None,
                limit=False):
@@ -178,7 +227,7 @@ class Bench:
             if name in failed:
                 continue
             try:
-                value = subjects[name]()
+                value = self.cores.measure(subjects[name])
             except LabError as error:
                 failed[name] = str(error)
                 self._say("%s failed: %s" % (name, error))

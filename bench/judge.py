@@ -124,15 +124,17 @@ class Over:
 
 
 class Limits:
-    """What the machine can do, by unit and size of a frame: the records that are marked as such."""
+    """What the machine can do, by unit and size of a frame: the best subject of the records that are
+    marked as such."""
 
     def __init__(self, suites):
         self._found = {}
         for suite in suites:
             for record in suite["figures"].values():
                 if record.get("limit"):
-                    figure = Figure(record)
-                    self._found[figure.unit, record["size"]] = figure.spread(figure.subject).median
+                    best = min if record["better"] == LESS else max
+                    self._found[record["unit"], record["size"]] = best(
+                        spread(values).median for values in record["samples"].values())
 
     def of(self, unit, size):
         return self._found.get((unit, size))

@@ -69,14 +69,11 @@ def _suite(suite, limits):
     lines = ["## " + suite["title"], "", suite["about"], ""]
     if suite.get("skipped"):
         lines += ["Not measured: %s." % suite["skipped"], ""]
-    figures = [Figure(record) for record in suite["figures"].values()]
     alike = {}
-    for figure in figures:
-        alike.setdefault((figure.unit, figure.better, tuple(figure.subjects), figure.baseline),
-                         []).append(figure)
-    for group in alike.values():
-        lines.append(_figures(group, limits))
-    return "\n".join(lines)
+    for figure in map(Figure, suite["figures"].values()):
+        kind = figure.unit, figure.better, tuple(figure.subjects), figure.baseline
+        alike.setdefault(kind, []).append(figure)
+    return "\n".join([*lines, *(_figures(group, limits) for group in alike.values())])
 
 
 def _figures(figures, limits):
@@ -92,9 +89,9 @@ def _figures(figures, limits):
         row = _row(figure, peers)
         rows.append(row + (["%.0f %%" % (100 * share) if share else ""] if any(shares) else [])
                     + [str(figure.rounds)])
-    notes = [*dict.fromkeys("Command: `%s`" % figure.record["command"] for figure in figures
-                            if figure.record["command"]), *_failures(figures)]
-    return table(head, rows) + "".join("\n%s\n" % note for note in notes)
+    commands = dict.fromkeys("Command: `%s`" % figure.record["command"] for figure in figures
+                             if figure.record["command"])
+    return table(head, rows) + "".join("\n%s\n" % note for note in [*commands, *_remarks(figures)])
 
 
 def _row(figure, peers):
@@ -106,9 +103,13 @@ def _row(figure, peers):
             *(cell(figure.ratio(figure.subject, peer)) for peer in peers)]
 
 
-def _failures(figures):
-    return ["%s: %s failed: %s" % (figure.name, subject, reason.splitlines()[0])
-            for figure in figures for subject, reason in figure.record.get("failed", {}).items()]
+def _remarks(figures):
+    for figure in figures:
+        for subject, reason in figure.record.get("failed", {}).items():
+            yield "%s: %s failed: %s" % (figure.name, subject, reason.splitlines()[0])
+        if figure.record.get("far"):
+            yield "%s: %d passes ran while the cores were far apart" % (figure.name,
+                                                                         figure.record["far"])
 
 
 def _plots(suite, folder):

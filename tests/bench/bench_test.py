@@ -59,12 +59,27 @@ class Judge(unittest.TestCase):
         self.assertEqual([met for _, _, met in over.verdicts()], [True, False])
 
 
+class FakeCores(harness.Cores):
+    """Cores whose distances are known; the last one stays."""
+
+    WAIT = 0
+
+    def __init__(self, distances):
+        self.distances = distances
+        super().__init__(tries=2)
+
+    def distance(self):
+        return self.distances.pop(0) if len(self.distances) > 1 else self.distances[0]
+
+
 class Harness(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder, self.records = folder.name, harness.Records(folder.name)
-        self.bench = harness.Bench(self.records, SUITE, rounds=2, seconds=0, here=HERE)
+        self.cores = FakeCores([100] * 5)
+        self.bench = harness.Bench(self.records, SUITE, rounds=2, seconds=0, here=HERE,
+                                   cores=self.cores)
         self.bench._say = lambda text: None
         self.calls = []
 
@@ -83,6 +98,13 @@ class Harness(unittest.TestCase):
         values = iter(range(1, 100))
         self.bench.compare("f", "Mpps", judge.MORE, {"a": lambda: next(values)})
         self.assertEqual(len(self.records.suites["try"]["figures"]["f"]["samples"]["a"]), 4)
+
+    def test_a_pass_while_the_cores_were_far_apart_is_repeated(self):
+        values = iter("abcd")
+        near = FakeCores([100] * 6 + [400, 400, 100, 100])
+        self.assertEqual(near.measure(lambda: next(values)), "b")
+        far = FakeCores([100] * 6 + [400])
+        self.assertEqual((far.measure(lambda: next(values)), far.far), ("d", 1))
 
     def test_who_fails_is_named_and_the_others_go_on(self):
         def fails():
