@@ -25,7 +25,7 @@ LOAD_CPU, BACK_END_CPU = 0, 1
 AGAIN = "again"                     # the second pass of the baseline
 PATIENCE = 2                        # times as many rounds, while the machine is noisy
 TRIES = 4                           # of a pass, while the cores are far apart
-PACKAGES = ("dpdk", "openvswitch-switch-dpdk", "iperf3", "sockperf", "valgrind")
+PACKAGES = ("dpdk", "openvswitch-switch-dpdk", "iperf3", "valgrind")
 
 __all__ = ["BACK_END_CPU", "LOAD_CPU", "LESS", "MORE", "Bench", "LabError"]
 
