@@ -2,10 +2,12 @@
 /*
  * Views to a driver.
  *
- * A burst goes in rounds: buffers are reserved for packet after packet, as many as the round has room
- * for, and their lines prefetched; then everything is copied; then all of it is pushed and published at
- * once. The driver is called at most once, at the end. Whatever it offers costs a bounded amount of
- * work under the lock, and between rounds that copied much the lock is let go.
+ * A burst goes in rounds. Plain frames, which is what most bursts begin with and consist of, are copied
+ * into single buffers as these are taken, while the lines of the next are on their way. For any other
+ * frame buffers are reserved and their lines asked for, and it is copied when the round ends, at the
+ * first frame that finds no room in it. Then all that was taken is pushed and published at once. The
+ * driver is called at most once, at the end. Whatever it offers costs a bounded amount of work under the
+ * lock, and between rounds that copied much the lock is let go.
  *
  * A chain that cannot take any packet (no room for the header, or a readable part) is given back with
  * length 0, in order. A chain that is good but too small for the packet at hand stays in the ring for
