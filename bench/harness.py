@@ -101,7 +101,7 @@ class Cores:
 
     def __init__(self, tries):
         self.tries, self.nearest = tries, None
-        self.far = 0                # passes that count although they were not near
+        self.far = 0                # passes that were given up, as they never were
         for _ in range(5):
             self.near()
 
@@ -122,7 +122,8 @@ class Cores:
         return float(found.group(1)) if found else None
 
     def measure(self, function):
-        """What it returns, while the cores are near; after some tries, wherever they are."""
+        """What it returns, while the cores are near; None if they were not, after some tries: a
+        figure of cores that are far apart is another machine's."""
         for _ in range(self.tries):
             for _ in range(self.tries):
                 if self.near():
@@ -132,7 +133,7 @@ class Cores:
             if self.near():
                 return value
         self.far += 1
-        return value
+        return None
 
 
 class Bench:
@@ -172,9 +173,12 @@ class Bench:
         shape = {"name": name, "unit": unit, "better": better, "goal": goal, "command": command,
                  "size": size, "baseline": baseline or next(iter(subjects))}
         rounds, failed, self.cores.far = [], {}, 0
-        while self._goes_on(rounds, shape):
+        whole = 0
+        while self._goes_on(rounds, shape, whole):
+            far = self.cores.far
             self._say("%s: round %d" % (name, len(rounds) + 1))
             rounds.append(self._round(subjects, shape["baseline"], len(rounds), failed))
+            whole += far == self.cores.far
         for figure in figures_of(rounds, shape, subjects):
             self._keep({**figure, "failed": failed, "far": self.cores.far})
 
@@ -210,11 +214,15 @@ class Bench:
 
     # ------------------------------------------------------------------ within
 
-    def _goes_on(self, rounds, shape):
-        """A noisy machine gets more rounds, up to a bound. What has a goal counts, if anything has."""
+    def _goes_on(self, rounds, shape, whole):
+        """A noisy machine gets more rounds, up to a bound, and so does one whose cores were far apart.
+        What has a goal counts, if anything has. 'whole' rounds lack no subject."""
         if len(rounds) < self.rounds:
             return True
-        figures = [Figure(record) for record in figures_of(rounds, shape, rounds[0])]
+        if whole < self.rounds:
+            return len(rounds) < PATIENCE * self.rounds and not self.quick
+        names = dict.fromkeys(name for found in rounds for name in found)
+        figures = [Figure(record) for record in figures_of(rounds, shape, names)]
         figures = [figure for figure in figures if figure.goals] or figures
         return len(rounds) < PATIENCE * self.rounds and not self.quick and any(
             figure.noise() for figure in figures)
@@ -232,7 +240,8 @@ class Bench:
                 failed[name] = str(error)
                 self._say("%s failed: %s" % (name, error))
                 continue
-            found[place] = value if isinstance(value, dict) else {"": value}
+            if value is not None:
+                found[place] = value if isinstance(value, dict) else {"": value}
         return found
 
     def _keep(self, record):

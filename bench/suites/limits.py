@@ -37,8 +37,12 @@ def program(*words):
 
 
 def samples(bench, *words):
-    """Rates, and cycles, of the rounds."""
-    return zip(*(bench.cores.measure(lambda: program(*words)) for _ in range(bench.rounds)))
+    """Rates, and cycles, of the rounds in which the cores were near."""
+    found = [bench.cores.measure(lambda: program(*words)) for _ in range(bench.rounds)]
+    found = [pair for pair in found if pair]
+    if not found:
+        raise LabError("the cores were far apart all the time")
+    return zip(*found)
 
 
 def lines(bench):
