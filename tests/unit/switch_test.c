@@ -402,18 +402,19 @@ static int add_sink(uint32_t i)
 	return sw_port_add(sw, via_port_type("sink"), &config, &(struct sw_port_config){ 0 }, NULL);
 }
 
-/* How many packets port 'index' gets through while another one sends 100,000 short ones. */
+/* How many packets port 'index' gets through while another one sends 100,000 short ones. More may have been
+ * sent when this thread looks again. */
 static uint64_t share_of(int index, int brief)
 {
-	uint64_t before[2];
+	uint64_t before[2], sent;
 
 	while (received(index) < 1000 || received(brief) < 1000)
 		usleep(1000);
 	before[0] = received(index);
 	before[1] = received(brief);
-	while (received(brief) - before[1] < 100000)
+	while ((sent = received(brief) - before[1]) < 100000)
 		usleep(1000);
-	return received(index) - before[0];
+	return (received(index) - before[0]) * 100000 / sent;
 }
 
 /* R18 */
