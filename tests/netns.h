@@ -17,11 +17,26 @@
 
 #include "tests/test.h"
 
-/* Puts the calling thread into a new namespace. Returns its descriptor, or -1 if that is not allowed. */
+/* Of one interface, or of all to come ("default"). An interface with it sends frames unasked, when it likes. */
+static inline void netns_set_ipv6(const char *ifname, int on)
+{
+	char path[64 + IFNAMSIZ];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", ifname);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fputs(on ? "0" : "1", file);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* Puts the calling thread into a new namespace, whose interfaces have no IPv6 until netns_add_ipv6(). Returns
+ * its descriptor, or -1 if that is not allowed. */
 static inline int netns_create(void)
 {
 	if (unshare(CLONE_NEWNET) < 0)
 		return -1;
+	netns_set_ipv6("default", 0);
 	return open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 }
 
@@ -100,6 +115,7 @@ static inline void netns_add_ipv6(const char *ifname, const char *address)
 	} reply;
 	int sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 
+	netns_set_ipv6(ifname, 1);
 	assert_int_equal(inet_pton(AF_INET6, address, &request.address), 1);
 	assert_int_equal(send(sock, &request, sizeof(request), 0), sizeof(request));
 	assert_true(recv(sock, &reply, sizeof(reply), MSG_TRUNC) >= (ssize_t)sizeof(reply.head));
