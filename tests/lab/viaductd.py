@@ -114,6 +114,12 @@ class Viaductd:
             os.kill(pid, signal.SIGKILL)
         self.program.process.wait()
 
+    def kill_data_process(self):
+        """SIGKILL to it alone, until the next one is ready."""
+        before = self.log().count("ready: ")
+        os.kill(self.ctl("status")["pid"], signal.SIGKILL)
+        self.program.wait_for(lambda: self.log().count("ready: ") > before)
+
     def stop(self):
         """SIGTERM; its exit code."""
         return self.program.stop()

@@ -63,3 +63,11 @@ class Tap(SystemTest):
         for i, namespace in enumerate(namespaces, 1):
             namespace.run("ip link set c%d up; ip addr add 10.9.0.%d/24 dev c%d" % (i, i, i))
         self.assert_talk(*(Host(namespace, daemon.folder) for namespace in namespaces), uso=True)
+
+    def test_data_process_killed(self):
+        """The next one finds the interfaces free."""
+        daemon = self.switch([{"name": "c%d" % i, "type": "tap"} for i in (1, 2)],
+                             netns=self.enterContext(Namespace()))
+        daemon.kill_data_process()
+        self.assertEqual([port["name"] for port in daemon.ctl("port", "show")], ["c1", "c2"],
+                         daemon.log())
