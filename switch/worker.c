@@ -573,6 +573,7 @@ static void *run(void *user)
 	atomic_store(&w->tid, gettid());
 	w->relax_max = relax_per_us();
 	via_worker_register(name);
+	sem_post(&w->registered);
 	loop(w);
 	via_worker_unregister();
 	return NULL;
@@ -632,9 +633,12 @@ static int start_thread(struct sw_worker *w)
 	ret = pthread_create(&w->thread, &attr, run, w);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
-	if (ret == 0)
-		w->running = true;
-	return -ret;
+	if (ret)
+		return -ret;
+	w->running = true;
+	while (sem_wait(&w->registered) < 0)
+		; /* EINTR */
+	return 0;
 }
 
 int sw_worker_start(struct sw_core *core, uint32_t index, int cpu, struct via_error *err)
@@ -647,6 +651,7 @@ int sw_worker_start(struct sw_core *core, uint32_t index, int cpu, struct via_er
 	w->cpu = cpu;
 	w->free_slot = NO_SLOT;
 	w->epoll_fd = w->mail_fd = -1;
+	sem_init(&w->registered, 0, 0);
 	w->pass = sw_pass_create(core, index);
 	w->polled = map_zeros(SW_MAX_QUEUES * sizeof(*w->polled));
 	w->slot = map_zeros(SW_MAX_QUEUES * sizeof(*w->slot));
@@ -694,6 +699,7 @@ static void release(struct sw_worker *w)
 		close(w->epoll_fd);
 	if (w->mail_fd >= 0)
 		close(w->mail_fd);
+	sem_destroy(&w->registered);
 }
 
 void sw_workers_stop(struct sw_core *core)

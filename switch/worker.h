@@ -5,6 +5,7 @@
 #ifndef SW_WORKER_H
 #define SW_WORKER_H
 
+#include <semaphore.h>
 #include <sys/types.h>
 
 #include "switch/core.h"
@@ -67,7 +68,8 @@ struct sw_worker {
 	uint32_t index;
 	int cpu; /* -1: not pinned */
 	pthread_t thread;
-	bool running; /* 'thread' is */
+	bool running;     /* 'thread' is */
+	sem_t registered; /* posted once it has made all that it needs of the kernel */
 	int epoll_fd;
 	int mail_fd;        /* eventfd */
 	uint32_t relax_max; /* via_relax() that take about a microsecond */
@@ -103,7 +105,7 @@ struct sw_worker {
 	uint64_t busy_before_us, packets_before, recent_packets;
 };
 
-/* Starts core->worker[index]. Returns 0, or a negative errno with the reason in 'err'. Ended by
+/* Starts core->worker[index] and waits until it is one. Returns 0, or a negative errno with the reason in 'err'. Ended by
  * sw_workers_stop(), which also frees what start left half-built. Thread: control. */
 int sw_worker_start(struct sw_core *core, uint32_t index, int cpu, struct via_error *err);
 /* Ends all workers and waits for them; frees queues that are still in the mail. Thread: control. */
