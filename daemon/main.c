@@ -108,7 +108,7 @@ static void find_user(struct broker_setup *setup, const struct cfg *cfg)
 	setup->gid = gr ? gr->gr_gid : pw->pw_gid;
 }
 
-/* Some descriptors for each queue of each port: as many as this user may have. */
+/* Some descriptors for each queue of each port and each worker: as many as this user may have. */
 static void raise_limit(void)
 {
 	struct rlimit limit;

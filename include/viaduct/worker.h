@@ -18,7 +18,8 @@
 extern "C" {
 #endif
 
-/* Makes the calling thread a worker; it is online. Thread: worker, once. */
+/* Makes the calling thread a worker; it is online. Where the kernel permits it, the thread gets an io_uring of
+ * its own, for TAPs: a process that forbids itself io_uring_setup() does so afterwards. Thread: worker, once. */
 void via_worker_register(const char *name);
 
 /* Ends what via_worker_register() began. Thread: worker. */

@@ -16,6 +16,7 @@
 #include <viaduct/worker.h>
 
 #include "base/base.h"
+#include "base/batch.h"
 
 #define OFFLINE UINT64_MAX
 
@@ -55,6 +56,7 @@ VIA_EXPORT void via_worker_register(const char *name)
 	ever = true;
 	pthread_mutex_unlock(&lock);
 
+	via_batch_begin();
 	urcu_qsbr_register_thread();
 }
 
@@ -72,6 +74,7 @@ VIA_EXPORT void via_worker_unregister(void)
 		}
 	}
 	pthread_mutex_unlock(&lock);
+	via_batch_end(); /* last: what it interrupts is this thread */
 }
 
 VIA_EXPORT void via_worker_quiescent(void)

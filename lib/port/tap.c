@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #include <viaduct/log.h>
 
@@ -165,6 +166,35 @@ static int bring_up(const struct tap *tap, const struct via_opener *opener, stru
 	return ret < 0 ? via_fail(err, ret, "%s", why.text) : 0;
 }
 
+/* Whether the kernel's TAPs can be asked not to wait (since Linux 6.4), without which none is read or written
+ * by io_uring. Asked by a frame of one byte, which is never one. */
+static int try_nowait(const struct tap *tap)
+{
+	const struct iovec byte = { &(char){ 0 }, 1 };
+
+	return pwritev2(tap->queue[0].fd, &byte, 1, -1, RWF_NOWAIT) < 0 && errno == EOPNOTSUPP
+		       ? -EOPNOTSUPP
+		       : 0;
+}
+
+/* 0, or why each frame is a system call. */
+static int batch_error(const struct tap *tap)
+{
+	return tap->nowait_error < 0 ? tap->nowait_error : via_batch_error();
+}
+
+static void try_batch(struct tap *tap)
+{
+	static bool said; /* written by control */
+
+	tap->nowait_error = try_nowait(tap);
+	if (said || batch_error(tap) == 0)
+		return;
+	via_log(VIA_LOG_INFO, "port %s: each frame of a TAP is a system call, without io_uring: %s",
+		tap->port.name, strerror(-batch_error(tap)));
+	said = true;
+}
+
 static int set_up(struct tap *tap, const struct via_port_config *config, struct via_error *err)
 {
 	const struct via_opener *opener = via_port_opener(config);
@@ -178,6 +208,8 @@ static int set_up(struct tap *tap, const struct via_port_config *config, struct 
 		ret = agree_on_offloads(tap, via_port_option_on(config, "offloads", true), err);
 	if (ret == 0)
 		ret = bring_up(tap, opener, err);
+	if (ret == 0)
+		try_batch(tap);
 	return ret;
 }
 
@@ -234,6 +266,15 @@ static void describe_offloads(const struct tap *tap, char *text, size_t size)
 			 tap->takes & VIA_OFFLOAD_USO4 ? ", USO" : "");
 }
 
+static void describe_calls(const struct tap *tap, char *text, size_t size)
+{
+	if (batch_error(tap) == 0)
+		snprintf(text, size, "for several frames each, by io_uring");
+	else
+		snprintf(text, size, "for each frame, without io_uring: %s",
+			 strerror(-batch_error(tap)));
+}
+
 static void tap_describe(struct via_port *port, via_describe_fn *line, void *user)
 {
 	const struct tap *tap = tap_of(port);
@@ -247,6 +288,8 @@ static void tap_describe(struct via_port *port, via_describe_fn *line, void *use
 	line(user, "queues", text);
 	describe_offloads(tap, text, sizeof(text));
 	line(user, "offloads", text);
+	describe_calls(tap, text, sizeof(text));
+	line(user, "system calls", text);
 }
 
 static int tap_fd(struct via_port *port, uint32_t q)

@@ -16,6 +16,7 @@
 #include <pthread.h>
 
 #include "base/base.h"
+#include "base/batch.h"
 #include "port/port.h"
 #include "port/stash.h"
 
@@ -42,6 +43,7 @@ struct tap {
 	uint32_t takes;        /* VIA_OFFLOAD_* in frames that we write; constant */
 	uint32_t gives;        /* VIA_OFFLOAD_* that frames which we read may need; constant */
 	_Atomic(uint32_t) mtu; /* of the interface; control writes, workers read */
+	int nowait_error;      /* 0: it can be asked not to wait; else why not; constant */
 	bool gone;             /* the interface was removed; control */
 	int link_fd;           /* netlink, -1: none */
 	struct via_watch *link_watch;
@@ -51,6 +53,12 @@ struct tap {
 static inline struct tap *tap_of(struct via_port *port)
 {
 	return via_container_of(port, struct tap, port);
+}
+
+/* Whether the calling thread can read or write several frames in a call. */
+static inline bool tap_can_batch(const struct tap *tap)
+{
+	return tap->nowait_error == 0 && via_batch_ready();
 }
 
 /* ---- tap_link.c, Thread: control ---- */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Frames to the kernel: one writev() each, of a header made anew (R26), the snapshot, and the payload
- * from where it lies.
+ * Frames to the kernel: each is a header made anew (R26), the snapshot, and the payload from where it
+ * lies. Frames of a burst that need nothing else are written several in a call where there is io_uring,
+ * any other, and a lone one, by writev().
  *
  * Where the kernel is not to be asked for a checksum, payload and sum must be of the same bytes, and the
  * payload may be a guest's memory that changes meanwhile. So it is copied once, summed while it is
@@ -15,15 +16,25 @@
 #include "net/scatter.h"
 #include "port/tap.h"
 
-#define TAP_SEGMENTS 32   /* cut at a time */
-#define TAP_PIECES   4096 /* of these; a segment of more is not sent */
+#define TAP_SEGMENTS    32   /* cut at a time */
+#define TAP_PIECES      4096 /* of these; a segment of more is not sent */
+
+#define LONGEST_TO_WAIT 2048 /* bytes */
 
 struct tap_out {
-	struct via_net_hdr hdr;
 	struct via_view segment[TAP_SEGMENTS];
 	struct via_piece piece[TAP_PIECES];
+	/* A frame that is written by itself. */
+	struct via_net_hdr hdr;
 	struct iovec iov[IOV_MAX];
 	uint8_t frame[TAP_HDR_SIZE + VIA_FRAME_MAX]; /* one that is copied first */
+	/* Frames that are to be written together, before any other. */
+	struct {
+		uint32_t nr, nr_iov;
+		struct via_transfer frame[VIA_BATCH_MAX];
+		struct via_net_hdr hdr[VIA_BATCH_MAX];
+		struct iovec iov[IOV_MAX];
+	} waiting;
 };
 
 struct tap_out *tap_out_create(void)
@@ -41,7 +52,7 @@ struct turn {
 	struct tap_queue *queue;
 	struct via_queue_stats *stats;
 	uint32_t takes, mtu;
-	bool keep;
+	bool keep, batch;
 };
 
 /* ---- one frame ---- */
@@ -58,12 +69,12 @@ static int copy_frame(struct tap_out *out, const struct via_view *view, enum via
 	return 1;
 }
 
-static int point_at_frame(struct tap_out *out, struct via_view *view)
+static int point_at_frame(struct iovec *iov, struct via_net_hdr *hdr, struct via_view *view)
 {
 	int n = 2;
 
-	out->iov[0] = (struct iovec){ &out->hdr, TAP_HDR_SIZE };
-	out->iov[1] = (struct iovec){ view->snapshot, view->snapshot_len };
+	iov[0] = (struct iovec){ hdr, TAP_HDR_SIZE };
+	iov[1] = (struct iovec){ view->snapshot, view->snapshot_len };
 	for (uint32_t i = 0; i < view->nr_pieces; i++) {
 		/* writev() reads through it; only its type says that it might write. */
 		union {
@@ -71,7 +82,7 @@ static int point_at_frame(struct tap_out *out, struct via_view *view)
 			void *base;
 		} piece = { .from = view->piece[i].base };
 
-		out->iov[n++] = (struct iovec){ piece.base, view->piece[i].len };
+		iov[n++] = (struct iovec){ piece.base, view->piece[i].len };
 	}
 	return n;
 }
@@ -98,7 +109,7 @@ static enum via_drop write_frame(const struct turn *turn, struct via_view *view,
 		return VIA_DROP_TOO_BIG;
 	via_header_write(&out->hdr, view, turn->takes, fix, 0);
 	if (via_likely(fix == VIA_FIX_NONE && view->nr_pieces <= IOV_MAX - 2))
-		n = point_at_frame(out, view);
+		n = point_at_frame(out->iov, &out->hdr, view);
 	else
 		n = copy_frame(out, view, fix);
 	if (via_unlikely(writev(turn->queue->fd, out->iov, n) < 0))
@@ -155,6 +166,72 @@ static enum via_drop send_segments(const struct turn *turn, struct via_view *vie
 	return VIA_NR_DROPS;
 }
 
+/* ---- several frames ---- */
+
+/* Whether a frame can wait for others: where calls count, that is not beside a long one's copying. With
+ * 'keep' none is tried before the one before it has gone. */
+static bool can_wait(const struct turn *turn, const struct via_view *view, enum via_fix fix)
+{
+	return turn->batch && !turn->keep && fix == VIA_FIX_NONE && view->len >= 14 &&
+	       view->len <= LONGEST_TO_WAIT && view->nr_pieces <= IOV_MAX - 2;
+}
+
+/* Counts frames that were tried. */
+static void count_written(const struct turn *turn, const struct via_transfer *frames, uint32_t n)
+{
+	uint64_t packets = 0, bytes = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (via_unlikely(frames[i].moved < 0)) {
+			via_drop_count(turn->stats, why_refused((int)-frames[i].moved), 1);
+			continue;
+		}
+		packets++;
+		bytes += (uint64_t)frames[i].moved - TAP_HDR_SIZE;
+	}
+	via_count(&turn->stats->packets, packets);
+	via_count(&turn->stats->bytes, bytes);
+}
+
+/* Writes the frames that wait: in one call, or what is left in a call each. */
+static void write_waiting(const struct turn *turn)
+{
+	struct tap_out *out = turn->queue->out;
+	const uint32_t n = out->waiting.nr;
+	uint32_t i = 0;
+
+	if (n == 0)
+		return;
+	if (n > 1)
+		i = via_batch_move(turn->queue->fd, VIA_BATCH_WRITE, out->waiting.frame, n);
+	for (; i < n; i++) {
+		struct via_transfer *frame = &out->waiting.frame[i];
+
+		frame->moved = writev(turn->queue->fd, frame->iov, frame->nr_iov);
+		frame->moved = frame->moved < 0 ? -errno : frame->moved;
+	}
+	count_written(turn, out->waiting.frame, n);
+	out->waiting.nr = out->waiting.nr_iov = 0;
+}
+
+static void let_wait(const struct turn *turn, struct via_view *view)
+{
+	struct tap_out *out = turn->queue->out;
+	struct iovec *iov;
+	uint32_t i;
+
+	if (out->waiting.nr == VIA_BATCH_MAX || out->waiting.nr_iov + 2 + view->nr_pieces > IOV_MAX)
+		write_waiting(turn);
+	i = out->waiting.nr++;
+	iov = &out->waiting.iov[out->waiting.nr_iov];
+	via_header_write(&out->waiting.hdr[i], view, turn->takes, VIA_FIX_NONE, 0);
+	out->waiting.frame[i] = (struct via_transfer){
+		.iov = iov,
+		.nr_iov = point_at_frame(iov, &out->waiting.hdr[i], view),
+	};
+	out->waiting.nr_iov += (uint32_t)out->waiting.frame[i].nr_iov;
+}
+
 /* ---- a burst ---- */
 
 /* Sends a view, or counts why not. Returns false if there is no room and it is to be kept. */
@@ -163,6 +240,11 @@ static bool send_view(const struct turn *turn, struct via_view *view)
 	enum via_drop why = VIA_NR_DROPS;
 	enum via_fix fix = via_view_fix(view, turn->takes, turn->mtu, &why);
 
+	if (can_wait(turn, view, fix)) {
+		let_wait(turn, view);
+		return true;
+	}
+	write_waiting(turn);
 	if (via_unlikely(view->len < 14))
 		why = VIA_DROP_SHORT; /* never reaches the kernel (R26) */
 	else if (via_unlikely(fix == VIA_FIX_SEGMENT))
@@ -195,6 +277,7 @@ static uint32_t send_run(struct tap *tap, struct via_view *const *views, uint32_
 		.takes = tap->takes,
 		.mtu = atomic_load_explicit(&tap->mtu, memory_order_relaxed),
 		.keep = keep,
+		.batch = tap_can_batch(tap),
 	};
 	uint32_t i = 0;
 
@@ -203,6 +286,7 @@ static uint32_t send_run(struct tap *tap, struct via_view *const *views, uint32_
 		*full = !send_view(&turn, views[i]);
 		i += !*full;
 	} while (!*full && i < n && queue_of(tap, views[i]) == q);
+	write_waiting(&turn);
 	pthread_mutex_unlock(&turn.queue->lock);
 	return i;
 }

@@ -2,18 +2,26 @@
 /*
  * lib/port/tap*.c against the kernel, in network namespaces of their own: two TAPs in two namespaces,
  * and between them nothing but this test, which lends from one and sends to the other.
+ *
+ * With the argument 'refused' the kernel answers as where io_uring is forbidden.
  */
+#include <dirent.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/seccomp.h>
 #include <netinet/udp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <viaduct/worker.h>
 
 #include "frame.h"
-#include "port/port.h"
+#include "port/tap.h"
 #include "tests/memfd.h"
 #include "tests/netns.h"
 
@@ -23,6 +31,9 @@ static int home = -1, away = -1; /* namespaces; -1: not allowed */
 static int setup(void **state)
 {
 	(void)state;
+	/* As who serves queues; nobody waits for us. */
+	via_worker_register("test");
+	via_worker_offline();
 	if (geteuid() == 0 && access("/dev/net/tun", R_OK | W_OK) == 0) {
 		away = netns_create();
 		home = netns_create();
@@ -38,6 +49,7 @@ static int teardown(void **state)
 	via_loop_free(loop);
 	close(home);
 	close(away);
+	via_worker_unregister();
 	return 0;
 }
 
@@ -240,6 +252,55 @@ static void what_may_not_reach_the_kernel_is_dropped_for_its_reason(void **state
 	close_port(port);
 }
 
+/* Where frames are written several at a time, those that are not among others, and those that fail. */
+static void a_burst_reaches_the_kernel_in_order_whatever_is_in_it(void **state)
+{
+	static struct frame frames[VIA_BURST];
+	static struct via_piece piece[VIA_BURST];
+	static struct via_view view_of[VIA_BURST];
+	struct via_view *refs[VIA_BURST];
+	uint8_t *gone = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)state;
+	NEED_NAMESPACE();
+	for (int keep = 0; keep < 2; keep++) {
+		struct via_port *port = open_tap("ta", "off");
+		int sock = packet_socket("ta");
+
+		for (uint32_t i = 0; i < VIA_BURST; i++) {
+			frame_make(&frames[i], &(struct frame_shape){
+						       .version = 4, .proto = 17, .payload = 200 });
+			frames[i].bytes[frames[i].payload] = (uint8_t)i;
+			frame_view(&view_of[i], &frames[i], &piece[i], 70000);
+			refs[i] = &view_of[i];
+			if (i % 10 == 3)
+				piece[i].base = gone;
+			if (i % 10 == 5)
+				view_of[i].len = 12;
+			if (i % 10 == 7) { /* is copied first */
+				view_of[i].flags = VIA_VIEW_NEEDS_CSUM;
+				view_of[i].csum_start = (uint16_t)frames[i].l4;
+				view_of[i].csum_offset = 6;
+			}
+		}
+		assert_int_equal(port->ops->egress_burst(port, refs, VIA_BURST, keep), VIA_BURST);
+		for (uint32_t i = 0; i < VIA_BURST; i++) {
+			if (i % 10 == 3 || i % 10 == 5)
+				continue;
+			assert_int_equal(receive(sock), frames[i].len);
+			assert_int_equal(received[frames[i].payload], i);
+		}
+		assert_int_equal(receive(sock), 0);
+		assert_int_equal(dropped(port, VIA_DROP_IO), 7);
+		assert_int_equal(dropped(port, VIA_DROP_SHORT), 6);
+		assert_int_equal(via_counter_read(&port->transmit[0].packets), 51);
+		assert_int_equal(via_counter_read(&port->transmit[0].bytes), 51 * frames[0].len);
+		close(sock);
+		close_port(port);
+	}
+	munmap(gone, 4096);
+}
+
 /* HX-37: whatever a guest writes into its header, the kernel gets what was judged, or nothing. */
 static void headers_of_a_hostile_guest_never_reach_the_kernel_raw(void **state)
 {
@@ -300,25 +361,6 @@ static void send_raw(int sock, uint32_t len, uint8_t mark)
 	assert_int_equal(send(sock, bytes, len, 0), len);
 }
 
-/* Lends until a frame of send_raw() is there; others (IPv6's own) are released at once. */
-static uint32_t lend(struct via_port *port, uint32_t undelivered)
-{
-	for (int tries = 0; tries < 100; tries++) {
-		uint32_t n = port->ops->ingress_burst(port, 0, burst, VIA_BURST);
-
-		for (uint32_t i = 0; i < n; i++) {
-			if (memcmp(burst->view[i].snapshot + 12, "\x88\xb5", 2) != 0)
-				continue;
-			port->ops->ingress_release(port, 0, burst, via_min_u(undelivered, n - i));
-			return n - i;
-		}
-		if (n > 0)
-			port->ops->ingress_release(port, 0, burst, 0);
-		usleep(1000);
-	}
-	return 0;
-}
-
 static void drain(struct via_port *port)
 {
 	uint32_t n;
@@ -342,14 +384,14 @@ static void frames_from_the_kernel_are_lent_whole(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		const struct via_view *v = &burst->view[0];
 
-		drain(port);
 		send_raw(sock, sizes[i], (uint8_t)(0x40 + i));
-		assert_int_equal(lend(port, 0), 1);
+		assert_int_equal(port->ops->ingress_burst(port, 0, burst, VIA_BURST), 1);
 		assert_int_equal(v->len, sizes[i]);
 		assert_int_equal(v->snapshot_len, sizes[i] < 128 ? sizes[i] : 128);
 		assert_int_equal(view_bytes(v, bytes), sizes[i]);
 		for (uint32_t at = 14; at < sizes[i]; at++)
 			assert_int_equal(bytes[at], 0x40 + i);
+		port->ops->ingress_release(port, 0, burst, 0);
 	}
 	close(sock);
 	close_port(port);
@@ -359,7 +401,6 @@ static void frames_from_the_kernel_are_lent_whole(void **state)
 static void undelivered_frames_come_again_in_order(void **state)
 {
 	struct via_port *port;
-	uint32_t counted;
 	int sock;
 
 	(void)state;
@@ -367,9 +408,6 @@ static void undelivered_frames_come_again_in_order(void **state)
 	burst = via_burst_create();
 	port = open_tap("ta", "on");
 	sock = packet_socket("ta");
-	usleep(50000); /* the kernel's own first words */
-	drain(port);
-	counted = (uint32_t)via_counter_read(&port->receive[0].packets);
 	for (uint8_t i = 0; i < 5; i++)
 		send_raw(sock, 500, i);
 	assert_int_equal(port->ops->ingress_burst(port, 0, burst, VIA_BURST), 5);
@@ -387,7 +425,52 @@ static void undelivered_frames_come_again_in_order(void **state)
 	assert_int_equal(port->ops->ingress_burst(port, 0, burst, VIA_BURST), 1);
 	assert_int_equal(burst->view[0].snapshot[20], 5);
 	port->ops->ingress_release(port, 0, burst, 0);
-	assert_int_equal(via_counter_read(&port->receive[0].packets), counted + 6);
+	assert_int_equal(via_counter_read(&port->receive[0].packets), 6);
+	close(sock);
+	close_port(port);
+	via_burst_free(burst);
+}
+
+/* Frames that are dropped leave holes where a burst was read to, but none in what is lent. */
+static void frames_between_those_that_are_dropped_are_lent_in_order(void **state)
+{
+	const struct sockaddr_in to = { .sin_family = AF_INET,
+					.sin_port = htons(5000),
+					.sin_addr.s_addr = htonl(0x0a0900ff) };
+	static uint8_t bytes[70000];
+	const int on = 1;
+	struct via_port *port;
+	int sock, udp;
+
+	(void)state;
+	NEED_NAMESPACE();
+	burst = via_burst_create();
+	port = open_tap("ta", "on");
+	tap_of(port)->gives = 0; /* of its partial checksums none was heard */
+	netns_add_ipv4("ta", "10.9.0.1");
+	sock = packet_socket("ta");
+	udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	setsockopt(udp, SOL_SOCKET, SO_BROADCAST, &on, sizeof(on));
+	drain(port);
+	for (uint8_t i = 0; i < 40; i++) {
+		if (i % 3 == 1)
+			assert_int_equal(sendto(udp, bytes, 1000, 0, (const struct sockaddr *)&to,
+						sizeof(to)),
+					 1000);
+		else
+			send_raw(sock, 100 + 10u * i, i);
+	}
+	assert_int_equal(port->ops->ingress_burst(port, 0, burst, VIA_BURST), 27);
+	assert_int_equal(via_counter_read(&port->receive[0].drops[VIA_DROP_HEADER]), 13);
+	for (uint8_t i = 0, n = 0; i < 40; i++) {
+		if (i % 3 == 1)
+			continue;
+		assert_int_equal(view_bytes(&burst->view[n++], bytes), 100 + 10u * i);
+		for (uint32_t at = 14; at < 100 + 10u * i; at++)
+			assert_int_equal(bytes[at], i);
+	}
+	port->ops->ingress_release(port, 0, burst, 0);
+	close(udp);
 	close(sock);
 	close_port(port);
 	via_burst_free(burst);
@@ -404,7 +487,6 @@ static void no_wake_up_is_lost_before_sleep(void **state)
 	burst = via_burst_create();
 	port = open_tap("ta", "on");
 	sock = packet_socket("ta");
-	usleep(50000);
 	assert_true(port->ops->arm(port, 0)); /* nobody has looked yet */
 	drain(port);
 	assert_false(port->ops->arm(port, 0));
@@ -586,6 +668,8 @@ static void *run_wire(void *user)
 	struct wire *wire = user;
 	struct via_view *refs[VIA_BURST];
 
+	via_worker_register("wire");
+	via_worker_offline();
 	while (!atomic_load(&wire->stop)) {
 		struct pollfd wake[2];
 		uint32_t moved = 0;
@@ -609,6 +693,7 @@ static void *run_wire(void *user)
 		if (moved == 0)
 			poll(wake, 2, 10);
 	}
+	via_worker_unregister();
 	return NULL;
 }
 
@@ -801,16 +886,84 @@ static void segmented_udp_crosses_with_any_mix_of_offloads(void **state)
 	}
 }
 
-int main(void)
+/* ---- io_uring ---- */
+
+static bool refused;
+
+static void refuse_io_uring(void)
+{
+	struct sock_filter program[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog filter = { ARRAY_SIZE(program), program };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
+		exit(EXIT_FAILURE);
+	refused = true;
+}
+
+static void note_calls(void *user, const char *key, const char *value)
+{
+	if (strcmp(key, "system calls") == 0)
+		snprintf(user, 80, "%s", value);
+}
+
+static void whether_a_call_moves_several_frames_is_shown(void **state)
+{
+	struct via_port *port;
+	char calls[80] = "";
+
+	(void)state;
+	NEED_NAMESPACE();
+	port = open_tap("ta", "on");
+	port->ops->describe(port, note_calls, calls);
+	print_message("# system calls: %s\n", calls);
+	if (refused)
+		assert_string_equal(calls,
+				    "for each frame, without io_uring: Operation not permitted");
+	else if (tap_can_batch(tap_of(port)))
+		assert_string_equal(calls, "for several frames each, by io_uring");
+	close_port(port);
+}
+
+/* It could read a guest's memory when that is no longer lent. */
+static void no_frame_was_handed_to_a_thread_of_the_kernel(void **state)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	const struct dirent *entry;
+
+	(void)state;
+	while ((entry = readdir(tasks))) {
+		char path[300], name[32] = "";
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", entry->d_name);
+		file = fopen(path, "r");
+		if (!file)
+			continue;
+		if (fgets(name, sizeof(name), file))
+			assert_null(strstr(name, "iou-"));
+		fclose(file);
+	}
+	closedir(tasks);
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames_reach_the_kernel_as_they_are),
 		cmocka_unit_test(
 			without_offloads_a_checksum_is_filled_in_of_the_bytes_that_are_sent),
 		cmocka_unit_test(what_may_not_reach_the_kernel_is_dropped_for_its_reason),
+		cmocka_unit_test(a_burst_reaches_the_kernel_in_order_whatever_is_in_it),
 		cmocka_unit_test(headers_of_a_hostile_guest_never_reach_the_kernel_raw),
 		cmocka_unit_test(frames_from_the_kernel_are_lent_whole),
 		cmocka_unit_test(undelivered_frames_come_again_in_order),
+		cmocka_unit_test(frames_between_those_that_are_dropped_are_lent_in_order),
 		cmocka_unit_test(no_wake_up_is_lost_before_sleep),
 		cmocka_unit_test(the_kernels_mtu_is_followed),
 		cmocka_unit_test(an_interface_that_is_removed_ends_its_queues),
@@ -819,7 +972,12 @@ int main(void)
 		cmocka_unit_test(several_workers_can_send_to_one_queue_at_a_time),
 		cmocka_unit_test(tcp_crosses_with_any_mix_of_offloads),
 		cmocka_unit_test(segmented_udp_crosses_with_any_mix_of_offloads),
+		cmocka_unit_test(whether_a_call_moves_several_frames_is_shown),
+		cmocka_unit_test(no_frame_was_handed_to_a_thread_of_the_kernel),
 	};
+
+	if (argc > 1 && strcmp(argv[1], "refused") == 0)
+		refuse_io_uring();
 
 	return cmocka_run_group_tests_name("tap", tests, setup, teardown);
 }
