@@ -7,6 +7,7 @@ it uses that CPU only while it is awake.
     sockets     of its ports: frames that enter by the first leave by the second and the other way
                 round, likewise the third and the fourth, ...
     awake()     a block in which it serves them
+    pids()      of its processes, while it is awake
     busy()      cycles that it has spent on frames, and on how many; only differences mean something
 
 Sides(...) have one port, at which the back-end only takes frames or only gives them."""
@@ -52,12 +53,17 @@ class Viaduct:
             os.sched_setaffinity(self.daemon.pids()[0], {LOAD_CPU})
             for address, port in self.addresses.items():
                 self.daemon.say("fdb", "add", address, "port=" + port)
-            yield
+            self.running = self.daemon.pids()
+            with self.daemon.connection() as self.call:
+                yield
         finally:
             self.daemon.stop()
 
+    def pids(self):
+        return self.running
+
     def busy(self):
-        worker, = self.daemon.ctl("status")["workers"]
+        worker, = self.call("status")["workers"]
         return worker["busy_cycles"], worker["packets"]
 
 
@@ -113,6 +119,9 @@ class NetVhost:
         finally:
             self.testpmd.command("stop")
 
+    def pids(self):
+        return [self.testpmd.program.pid]
+
     def busy(self):
         return self.testpmd.busy()
 
@@ -141,6 +150,9 @@ class OvsDpdk:
             yield
         finally:
             self.ovs.del_ports(self.ports)
+
+    def pids(self):
+        return [self.ovs.programs[-1].pid]
 
     def busy(self):
         said = self.ovs.appctl("dpif-netdev/pmd-stats-show").partition("main thread")[0]

@@ -25,6 +25,7 @@ LOAD_CPU, BACK_END_CPU = 0, 1
 AGAIN = "again"                     # the second pass of the baseline
 PATIENCE = 2                        # times as many rounds, while the machine is noisy
 TRIES = 4                           # of a pass, while the cores are far apart
+BRIEF = 3                           # times as many rounds of brief passes
 PACKAGES = ("dpdk", "openvswitch-switch-dpdk", "iperf3", "valgrind")
 
 __all__ = ["BACK_END_CPU", "LOAD_CPU", "LESS", "MORE", "Bench", "LabError"]
@@ -155,7 +156,7 @@ class Bench:
         return fnmatch.fnmatch(name, self.pattern + "*")
 
     def compare(self, name, unit, better, subjects, *, baseline=None, goal=None, command="",
-                size=None):
+                size=None, brief=False):
         """Measures subjects beside each other.
 
         subjects    {name: function}: it measures once and returns a number, or {metric: number};
@@ -167,17 +168,21 @@ class Bench:
                     peer: {"testpmd": ">= 1.8", "ovs": ">= 2.5"}
         command     what a reader may type to see the same
         size        bytes of a frame, for the share of what the machine can do (suites/limits.py)
+        brief       passes are so brief that all of a round meet the same machine: there are BRIEF times
+                    as many, and nobody looks at the cores in between
         """
         if not self.wants(name):
             return
         shape = {"name": name, "unit": unit, "better": better, "goal": goal, "command": command,
-                 "size": size, "baseline": baseline or next(iter(subjects))}
+                 "size": size, "baseline": baseline or next(iter(subjects)),
+                 "rounds": self.rounds * (BRIEF if brief else 1)}
+        measure = (lambda function: function()) if brief else self.cores.measure
         rounds, failed, self.cores.far = [], {}, 0
         whole = 0
         while self._goes_on(rounds, shape, whole):
             far = self.cores.far
             self._say("%s: round %d" % (name, len(rounds) + 1))
-            rounds.append(self._round(subjects, shape["baseline"], len(rounds), failed))
+            rounds.append(self._round(subjects, shape["baseline"], len(rounds), failed, measure))
             whole += far == self.cores.far
         for figure in figures_of(rounds, shape, subjects):
             self._keep({**figure, "failed": failed, "far": self.cores.far})
@@ -217,17 +222,17 @@ class Bench:
     def _goes_on(self, rounds, shape, whole):
         """A noisy machine gets more rounds, up to a bound, and so does one whose cores were far apart.
         What has a goal counts, if anything has. 'whole' rounds lack no subject."""
-        if len(rounds) < self.rounds:
+        wanted, most = shape["rounds"], PATIENCE * shape["rounds"]
+        if len(rounds) < wanted:
             return True
-        if whole < self.rounds:
-            return len(rounds) < PATIENCE * self.rounds and not self.quick
+        if len(rounds) >= most or self.quick:
+            return False
         names = dict.fromkeys(name for found in rounds for name in found)
         figures = [Figure(record) for record in figures_of(rounds, shape, names)]
         figures = [figure for figure in figures if figure.goals] or figures
-        return len(rounds) < PATIENCE * self.rounds and not self.quick and any(
-            figure.noise() for figure in figures)
+        return whole < wanted or any(figure.noise() for figure in figures)
 
-    def _round(self, subjects, baseline, number, failed):
+    def _round(self, subjects, baseline, number, failed, measure):
         """{subject: {metric: value}} of a round. Who fails once is not asked again."""
         found = {}
         for place in passes(subjects, baseline, number):
@@ -235,7 +240,7 @@ class Bench:
             if name in failed:
                 continue
             try:
-                value = self.cores.measure(subjects[name])
+                value = measure(subjects[name])
             except LabError as error:
                 failed[name] = str(error)
                 self._say("%s failed: %s" % (name, error))

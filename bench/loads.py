@@ -1,157 +1,225 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The two clients, on LOAD_CPU: testpmd's net_virtio_user, and our own generator (bench/client).
 
-A load is a function of an awake back-end. It returns {size of frames: values}, which are
+The host takes a core away, or moves it far from the other one, for parts of a second and for seconds, and
+whatever runs is several times slower then. So a client and its back-end are a Session: it is there as long
+as a figure is measured, stands still but for short passes, and passes of several of them take turns
+quickly. What a pass shows are these:
 
     packets     millions a second that the client got (or sent, where nothing is to come back)
     cycles      busy cycles of the back-end for each of them
-    idle        share of its cycles in which the client had nothing to do, where it says so"""
+    idle        share of its cycles in which our client had nothing to do: once, when a client ends"""
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import time
 
 from backends import NOBODY, station
 from harness import LOAD_CPU, LabError
+from lab.process import bind_to_us
 from lab.testpmd import PATHS, Testpmd
 from lab.viaductd import build_folder
 
 FCS = 4                         # bytes that a frame has on a wire only
 BURSTS = 4                      # of 32 frames in each direction, in a closed loop
-WARM_UP = 0.2                   # seconds
-SETTLE = 0.1
+WARM_UP = 0.03                  # seconds of a pass before it counts
+WINDOW = 0.1                    # seconds that count
+RENEWED = 5                     # after so many passes by other processes, with other memory
+FOR_EVER = 600
+PATIENCE = 15                   # until frames flow
+FLOWS = 1000                    # frames in WARM_UP
 
 
-class Meter:
-    """Cycles and frames of a back-end between two looks."""
+class Session:
+    """A back-end and a client in front of it. Nothing of it runs between two passes.
 
-    def __init__(self, backend):
-        self.backend = backend
-        self.seconds, self.cycles, self.frames = self._look()
+    client      function of the back-end: a client that runs. It has pids(), arrived(): frames that it
+                got so far, or None if those count that the back-end had, and end(): its last pass is
+                over, {key: value} of what it has to say about all of them
+    lossy       whether not all frames that the back-end has arrive"""
+
+    def __init__(self, backend, client, *, lossy=False):
+        self.backend, self.client, self.lossy = backend, client, lossy
+        self.stack, self.passes = None, 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        if self.stack:
+            self._signal(signal.SIGCONT)
+            self.stack.close()
+
+    def once(self):
+        """A pass: {key: value}."""
+        if self.passes % RENEWED == 0:
+            self._renew()
+        else:
+            self._signal(signal.SIGCONT)
+        self.passes += 1
+        with away_from_the_back_end():
+            time.sleep(WARM_UP)
+            before = self._look()
+            time.sleep(WINDOW)
+            found = self._between(before, self._look())
+        if self.passes % RENEWED == 0:
+            found.update(self.running.end())
+        self._signal(signal.SIGSTOP)
+        return found
+
+    def _renew(self):
+        self.__exit__()
+        self.stack = contextlib.ExitStack()
+        self.stack.enter_context(self.backend.awake())
+        self.running = self.stack.enter_context(self.client(self.backend))
+        deadline = time.monotonic() + PATIENCE
+        frames = seen = self.backend.busy()[1]
+        while frames - seen < FLOWS:
+            if time.monotonic() > deadline:
+                raise LabError("no traffic after %g s" % PATIENCE)
+            time.sleep(WARM_UP)
+            seen, frames = frames, self.backend.busy()[1]
+
+    def _signal(self, number):
+        pids = [*self.backend.pids(), *self.running.pids()]
+        for pid in pids if number == signal.SIGCONT else reversed(pids):
+            os.kill(pid, number)
 
     def _look(self):
+        """Counters, each with the middle of the call that told it."""
         begin = time.monotonic()
-        busy = self.backend.busy()
-        return (begin + time.monotonic()) / 2, *busy
+        cycles, frames = self.backend.busy()
+        middle = time.monotonic()
+        arrived = self.running.arrived()
+        if arrived is None:
+            return (begin + middle) / 2, cycles, frames, (begin + middle) / 2, frames
+        return (begin + middle) / 2, cycles, frames, (middle + time.monotonic()) / 2, arrived
 
-    def stop(self):
-        now = self._look()
-        self.seconds, self.cycles, self.frames = (
-            after - before for before, after in
-            zip((self.seconds, self.cycles, self.frames), now))
+    def _between(self, before, after):
+        seconds, cycles, frames, spent, arrived = (b - a for a, b in zip(before, after))
+        if self.lossy:
+            frames = seconds * arrived / spent
+        return {"packets": arrived / spent / 1e6, "cycles": cycles / frames if frames else None}
 
-    def per_frame(self):
-        return self.cycles / self.frames if self.frames else None
 
-    def per_arrival(self, mpps):
-        """For each of so many millions a second, where not all frames arrive."""
-        return self.cycles / self.seconds / mpps / 1e6 if mpps else None
+@contextlib.contextmanager
+def away_from_the_back_end():
+    """We look at it from the load's CPU."""
+    cpus = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {LOAD_CPU})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cpus)
 
 
 # ---------------------------------------------------------------------------------- testpmd
 
-def testpmd(backend, path, *, forward="mac", huge=True, open_size=None):
+class Virtio(Testpmd):
     """A client in one of PATHS, on all ports of the back-end. For the open loop, in which frames of
     'open_size' bytes come from a device of its own, each port is paired with such a device."""
-    ports = range(len(backend.sockets))
-    vdevs = ["net_virtio_user%d,path=%s,%s,mac=%s" % (i, backend.sockets[i], PATHS[path][0],
-                                                    station(i)) for i in ports]
-    if open_size:
-        vdevs = [vdev for i, port in enumerate(vdevs)
-                 for vdev in (port, "net_null%d,size=%d" % (i, open_size - FCS))]
-    step = 2 if open_size else 1
-    partner = (lambda i: NOBODY) if len(ports) == 1 else (lambda i: i ^ 1)
-    peers = ["--eth-peer=%d,%s" % (step * i, station(partner(i))) for i in ports
-             if forward == "mac"]         # else addresses that nobody has
-    client = Testpmd(vdevs, forward=forward, cpu=LOAD_CPU, start=False, huge=huge,
-                     words=["--disable-link-check", *peers])
-    if client.ring_paths() != [PATHS[path][1]] * len(ports):
-        client.close()
-        raise LabError("this CPU has no path '%s'" % path)
+
+    counter = "RX-packets"
+
+    def __init__(self, backend, path, *, forward="mac", huge=True, open_size=None):
+        self.ports = range(len(backend.sockets))
+        vdevs = ["net_virtio_user%d,path=%s,%s,mac=%s" % (i, backend.sockets[i], PATHS[path][0],
+                                                        station(i)) for i in self.ports]
+        if open_size:
+            vdevs = [vdev for i, port in enumerate(vdevs)
+                     for vdev in (port, "net_null%d,size=%d" % (i, open_size - FCS))]
+        step = 2 if open_size else 1
+        partner = (lambda i: NOBODY) if len(self.ports) == 1 else (lambda i: i ^ 1)
+        peers = ["--eth-peer=%d,%s" % (step * i, station(partner(i))) for i in self.ports
+                 if forward == "mac"]         # else addresses that nobody has
+        super().__init__(vdevs, forward=forward, cpu=LOAD_CPU, start=False, huge=huge,
+                         words=["--disable-link-check", *peers])
+        if self.ring_paths() != [PATHS[path][1]] * len(self.ports):
+            self.close()
+            raise LabError("this CPU has no path '%s'" % path)
+
+    def pids(self):
+        return [self.program.pid]
+
+    def arrived(self):
+        stats = self.stats()
+        return sum(port[self.counter] for port in stats[::len(stats) // len(self.ports)])
+
+    @staticmethod
+    def end():
+        return {}
+
+
+def closed_loop(path, size, *, forward="mac", huge=True):
+    """So many frames go round for ever."""
+    def client(backend):
+        running = Virtio(backend, path, forward=forward, huge=huge)
+        running.command("set txpkts %d" % (size - FCS))
+        running.command("start tx_first %d" % BURSTS)
+        return running
     return client
 
 
-def virtio_ports(client, backend):
-    """Counters of the client's ports that are the back-end's."""
-    stats = client.stats()
-    return stats[::len(stats) // len(backend.sockets)]
+def open_loop(path, size):
+    """As many frames as the client can send, whether they arrive or not."""
+    def client(backend):
+        running = Virtio(backend, path, open_size=size)
+        running.command("start")
+        return running
+    return client
 
 
-def measure(client, backend, seconds, counter="RX-packets"):
-    """What a client that runs gets through a back-end."""
-    time.sleep(WARM_UP)
-    meter = Meter(backend)
-    before, begin = virtio_ports(client, backend), time.monotonic()
-    time.sleep(seconds)
-    after, spent = virtio_ports(client, backend), time.monotonic() - begin
-    meter.stop()
-    frames = sum(b[counter] - a[counter] for a, b in zip(before, after))
-    return frames / spent / 1e6, meter
-
-
-def drain(client):
-    """Takes what is still on its way."""
-    client.command("set fwd rxonly")
-    client.command("start")
-    time.sleep(SETTLE)
-    client.command("stop")
-
-
-def closed_loop(backend, path, sizes, seconds, *, forward="mac", huge=True):
-    """So many frames go round for ever."""
-    found = {}
-    with testpmd(backend, path, forward=forward, huge=huge) as client:
-        for size in sizes:
-            client.command("set fwd " + forward)
-            client.command("set txpkts %d" % (size - FCS))
-            client.command("start tx_first %d" % BURSTS)
-            packets, meter = measure(client, backend, seconds)
-            client.command("stop")
-            drain(client)
-            found[size] = {"packets": packets, "cycles": meter.per_frame()}
-    return found
-
-
-def open_loop(backend, path, sizes, seconds):
-    """As many frames as the client can send, whether they arrive or not. Cycles are for each that
-    arrives."""
-    found = {}
-    for size in sizes:
-        with testpmd(backend, path, open_size=size) as client:
-            client.command("start")
-            packets, meter = measure(client, backend, seconds)
-            found[size] = {"packets": packets, "cycles": meter.per_arrival(packets)}
-    return found
-
-
-def takes(backend, path, size, seconds):
+def takes(path, size):
     """One-sided: what the back-end takes, and drops."""
-    with testpmd(backend, path, open_size=size) as client:
-        client.command("start")
-        packets, meter = measure(client, backend, seconds, "TX-packets")
-        return {size: {"packets": packets, "cycles": meter.per_frame()}}
+    def client(backend):
+        running = open_loop(path, size)(backend)
+        running.counter = "TX-packets"
+        return running
+    return client
 
 
-def gives(backend, path, size, seconds):
-    """One-sided: what the back-end gives, which makes frames of that size."""
-    with testpmd(backend, path, forward="rxonly") as client:
-        client.command("start")
-        packets, meter = measure(client, backend, seconds)
-        return {size: {"packets": packets, "cycles": meter.per_arrival(packets)}}
+def gives(path):
+    """One-sided: what the back-end gives, which makes frames itself."""
+    def client(backend):
+        running = Virtio(backend, path, forward="rxonly")
+        running.command("start")
+        return running
+    return client
 
 
 # -------------------------------------------------------------------------------------- ours
 
-def generator(backend, words, seconds):
-    """Our own client, in a closed loop unless 'words' (its options) say otherwise."""
-    meter = Meter(backend)
-    command = [build_folder() + "/bench/bench-client", "-j", *backend.sockets, "--hugepages",
-               "--cpu", str(LOAD_CPU), "--seconds", str(seconds), "--warmup", str(WARM_UP), *words]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          timeout=seconds + 20)
-    meter.stop()
-    if done.returncode:
-        raise LabError("%s\n%s" % (" ".join(command), done.stderr))
-    said = json.loads(done.stdout)
-    return {"packets": said["packets_per_second"] / 1e6, "cycles": meter.per_frame(),
-            "idle": 100 * said["idle_share"]}
+class Generator:
+    """Our own client, in a closed loop unless 'words' (its options) say otherwise: all arrives."""
+
+    def __init__(self, backend, words):
+        self.words = [build_folder() + "/bench/bench-client", "-j", *backend.sockets, "--hugepages",
+                      "--cpu", str(LOAD_CPU), "--seconds", str(FOR_EVER), "--warmup", "0", *words]
+        self.process = subprocess.Popen(self.words, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        text=True, preexec_fn=bind_to_us)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.process.kill()
+        self.process.communicate()
+
+    def pids(self):
+        return [] if self.process.returncode is not None else [self.process.pid]
+
+    def arrived(self):
+        if self.process.poll() is not None:
+            raise LabError("%s\n%s" % (" ".join(self.words), self.process.stderr.read()))
+
+    def end(self):
+        self.process.terminate()
+        said, _ = self.process.communicate(timeout=PATIENCE)
+        return {"idle": 100 * json.loads(said)["idle_share"]}
+
+
+def generator(words):
+    return lambda backend: Generator(backend, words)

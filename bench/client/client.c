@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <viaduct/loop.h>
@@ -23,6 +24,8 @@ enum {
 };
 
 const double client_shares[] = { 0.5, 0.99, 0.999, 1 };
+
+static volatile sig_atomic_t told_to_end;
 
 struct client {
 	const struct client_config *config;
@@ -165,6 +168,21 @@ static void write_off(struct client *c)
 		c->port[i].flying = 0;
 }
 
+static void on_end(int signal)
+{
+	(void)signal;
+	told_to_end = 1;
+}
+
+/* Who ends it early (Ctrl-C) sees what was measured until then. */
+static void end_on_signals(void)
+{
+	struct sigaction action = { .sa_handler = on_end, .sa_flags = SA_RESETHAND };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
 /* Runs for 'ms'. A closed loop whose frames were all lost begins anew. */
 static int run_for(struct client *c, double ms, struct via_error *err)
 {
@@ -172,7 +190,7 @@ static int run_for(struct client *c, double ms, struct via_error *err)
 	uint32_t quiet = 0;
 	int ret = 0;
 
-	while (ret == 0 && via_cycles() < end) {
+	while (ret == 0 && via_cycles() < end && !told_to_end) {
 		uint64_t slice = cycles_after(c, SLICE_MS);
 
 		load_run(&c->load, slice < end ? slice : end);
@@ -256,7 +274,9 @@ static int measure(struct client *c, struct client_result *result, struct via_er
 	if (ret < 0)
 		return ret;
 	begin_measuring(c, result);
+	end_on_signals();
 	ret = run_for(c, c->config->seconds * 1000, err);
+	told_to_end = 0;
 	end_measuring(c, result);
 	if (ret == 0)
 		ret = drain(c, err);
@@ -307,6 +327,7 @@ int client_measure(const struct client_config *config, struct client_result *res
 	init_ports(&c);
 	c.load = (struct load){ .config = config, .port = c.port, .nr_ports = config->nr_ports };
 	c.cycles_per_ms = 1e6 / bench_ns_per_cycle();
+	c.load.longest = (uint64_t)c.cycles_per_ms;
 	ret = via_loop_create(&c.loop, err);
 	if (ret == 0) {
 		ret = measure(&c, result, err);

@@ -203,6 +203,8 @@ static via_always_inline void run(struct load *load, uint64_t until, enum via_ri
 		if (idle)
 			rest(load);
 		now = via_cycles();
+		if (now - begin > load->longest)
+			continue;
 		load->turns++;
 		load->idle_turns += idle;
 		if (idle)

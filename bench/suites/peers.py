@@ -8,7 +8,10 @@ net_virtio_user, which in a closed loop is slower itself than a quick back-end, 
 says how long it had nothing to do. The memory of clients and of DPDK's back-ends is of 2 MiB pages unless a
 figure says otherwise: with 4 KiB pages net_vhost needs half as many cycles more. Busy cycles are those of
 bursts that had frames, as each back-end counts them, divided by its frames; in the open loop by the frames
-that reached the client. Sizes include the FCS, which no virtual wire has."""
+that reached the client. Sizes include the FCS, which no virtual wire has.
+
+All of a figure's back-ends and clients are there at once, and stand still but for their own passes of a tenth
+of a second, which take turns."""
 
 import contextlib
 import functools
@@ -34,7 +37,7 @@ METRICS = {"packets": ("packets a second", "Mpps", MORE),
 FEW = ("split mergeable", "packed in-order mergeable")  # paths where ten would say the same
 RINGS = {"split": [], "split in-order": ["--in-order"], "packed": ["--packed"],
          "packed in-order": ["--packed", "--in-order"]}
-HUGE_MIB = 2048
+HUGE_MIB = 4096
 TESTPMD = ("dpdk-testpmd --vdev=net_virtio_user0,path=P0,PATH%s … -- --forward-mode=%s --eth-peer=… "
            "--total-num-mbufs=6000 --mbcache=512, with tests/lab/testpmd.py's options for a PATH")
 OURS = "viaduct bench P0 P1 --hugepages --cpu 0 %s"
@@ -65,35 +68,34 @@ def figure(name, size, key):
     return "%s: %s" % (name, metric(size, key))
 
 
-def turn(backend, load):
-    """Lets a back-end be awake for as long as the load takes."""
-    with backend.awake():
-        found = load(backend)
-    return {metric(size, key): value for size, values in found.items()
-            for key, value in values.items() if value is not None}
+def compare(bench, name, backends, client, size, *, command, goal=None, lossy=False):
+    """'client' is one of loads.py. 'goal' is for packets a second."""
+    if not bench.wants(name):
+        return
+    unit, better = ({metric(size, key): METRICS[key][place] for key in METRICS}
+                    for place in (1, 2))
 
+    def turn(session):
+        return {metric(size, key): value for key, value in session.once().items()
+                if value is not None}
 
-def compare(bench, name, backends, load, sizes, *, command, goals=None):
-    """'load' is a function of an awake back-end: {size: {key of METRICS: value}}. 'goals' are for
-    packets a second, by size."""
-    shape = [{metric(size, key): METRICS[key][place] for size in sizes for key in METRICS}
-             for place in (1, 2)]
-    bench.compare(
-        name, *shape, {who: functools.partial(turn, backend, load)
-                       for who, backend in backends.items()},
-        baseline="testpmd", command=command,
-        goal={metric(size, "packets"): goal for size, goal in (goals or {}).items()},
-        size={metric(size, "packets"): size for size in sizes})
+    with opened(**{who: loads.Session(backend, client, lossy=lossy)
+                   for who, backend in backends.items()}) as sessions:
+        bench.compare(name, unit, better, {who: functools.partial(turn, session)
+                                           for who, session in sessions.items()},
+                      baseline="testpmd", command=command, brief=True,
+                      goal={metric(size, "packets"): goal},
+                      size={metric(size, "packets"): size})
 
 
 # ------------------------------------------------------------------ what
 
-def closed_loop(bench, name, backends, paths, seconds, huge=True):
+def closed_loop(bench, name, backends, paths, huge=True):
     """The figures that goals over ten paths are about."""
     for path in paths:
-        compare(bench, name + path, backends,
-                lambda backend: loads.closed_loop(backend, path, SIZES, seconds, huge=huge), SIZES,
-                command=TESTPMD % ("" if huge else " --no-huge", "mac"))
+        for size in SIZES:
+            compare(bench, name + path, backends, loads.closed_loop(path, size, huge=huge), size,
+                    command=TESTPMD % ("" if huge else " --no-huge", "mac"))
     for size, goal, worst in ((64, "<= 0.5", "<= 0.7"), (1518, "<= 0.6", None)):
         bench.over("%sten paths: %s" % (name, metric(size, "cycles")),
                    [figure(name + path, size, "cycles") for path in paths], "testpmd", goal, worst)
@@ -102,9 +104,9 @@ def closed_loop(bench, name, backends, paths, seconds, huge=True):
                    ">= 1.0", ">= 1.0")
 
 
-def ten_paths(bench, backends, paths, seconds):
+def ten_paths(bench, backends, paths):
     name = "testpmd client, closed loop, "
-    closed_loop(bench, name, backends, paths, seconds)
+    closed_loop(bench, name, backends, paths)
     for size in SIZES:
         for key, title in (("cycles", "Busy cycles a packet"), ("packets", "Packets a second")):
             bench.plot("paths-%d-%s" % (size, key),
@@ -112,47 +114,49 @@ def ten_paths(bench, backends, paths, seconds):
                        {path: figure(name + path, size, key) for path in paths},
                        y=METRICS[key][1])
     for path in paths:
-        compare(bench, "testpmd client, open loop, " + path, backends,
-                lambda backend: loads.open_loop(backend, path, SIZES, seconds), SIZES,
-                command=TESTPMD % (" --vdev=net_null0", "mac"))
+        for size in SIZES:
+            compare(bench, "testpmd client, open loop, " + path, backends,
+                    loads.open_loop(path, size), size, lossy=True,
+                    command=TESTPMD % (" --vdev=net_null0", "mac"))
 
 
-def variants(bench, backends, seconds):
+def variants(bench, backends):
     """OVS, and frames that nobody was heard of, by two of the ten paths."""
     for path in FEW:
-        compare(bench, "testpmd client, closed loop, OVS as well, " + path, backends,
-                lambda backend: loads.closed_loop(backend, path, SIZES, seconds), SIZES,
-                command=TESTPMD % ("", "mac"), goals={64: {"ovs": ">= 2.5"}})
-        compare(bench, "testpmd client, flood, two ports, " + path, backends,
-                lambda backend: loads.closed_loop(backend, path, SIZES, seconds, forward="io"),
-                SIZES, command=TESTPMD % ("", "io"))
+        for size in SIZES:
+            compare(bench, "testpmd client, closed loop, OVS as well, " + path, backends,
+                    loads.closed_loop(path, size), size, command=TESTPMD % ("", "mac"),
+                    goal={"ovs": ">= 2.5"} if size == 64 else None)
+            compare(bench, "testpmd client, flood, two ports, " + path, backends,
+                    loads.closed_loop(path, size, forward="io"), size,
+                    command=TESTPMD % ("", "io"))
 
 
-def generator(bench, backends, sizes, seconds, goals=None):
+def generator(bench, backends, sizes, goals):
+    """'goals' by size."""
     for ring, words in RINGS.items():
         for size in sizes:
             options = [*words, *(["--gso", "--ring", "1024"] if size == GSO
                                  else ["--size", str(size - FCS)])]
-            compare(bench, "our client, " + ring, backends,
-                    lambda backend: {size: loads.generator(backend, options, seconds)}, [size],
-                    command=OURS % " ".join(options), goals=goals)
+            compare(bench, "our client, " + ring, backends, loads.generator(options), size,
+                    command=OURS % " ".join(options), goal=goals.get(size))
 
 
-def short_frames(bench, backends, seconds):
-    generator(bench, backends, (64, 256, 512, 1518), seconds,
+def short_frames(bench, backends):
+    generator(bench, backends, (64, 256, 512, 1518),
               {64: {"testpmd": ">= 1.8", "ovs": ">= 2.5"}, 1518: {"testpmd": ">= 1.6"}})
 
 
-def long_frames(bench, seconds):
+def long_frames(bench):
     """What peers must be told to take. OVS has no offloads for sockets on which it listens."""
     large = ["--mbuf-size=9728"]
     with opened(testpmd=NetVhost(words=large), viaduct=Viaduct(),
                 ovs=OvsDpdk(mtu=9000)) as backends:
-        generator(bench, backends, (9000,), seconds)
+        generator(bench, backends, (9000,), {})
     # Without the old flags net_vhost sums up all that it forwards.
     with opened(testpmd=NetVhost(options=",tso=1,legacy-ol-flags=1", words=large),
                 viaduct=Viaduct()) as backends:
-        generator(bench, backends, (GSO,), seconds, {GSO: {"testpmd": ">= 1.8"}})
+        generator(bench, backends, (GSO,), {GSO: {"testpmd": ">= 1.8"}})
     for key, title in (("cycles", "Busy cycles a packet"), ("packets", "Packets a second")):
         bench.plot("sizes-" + key, title + ", our client, split rings",
                    {size: figure("our client, split", size, key)
@@ -160,51 +164,45 @@ def long_frames(bench, seconds):
                    kind="lines", x="bytes of a frame", y=METRICS[key][1])
 
 
-def sides(bench, seconds):
+def sides(bench):
     """One side of a back-end: it takes frames and drops them, or makes frames and gives them."""
-    goals = {64: {"testpmd": ">= 1.3"}}
+    goal = {"testpmd": ">= 1.3"}
     with opened(testpmd=NetVhost(1, forward="rxonly"), viaduct=ViaductTakes()) as backends:
-        compare(bench, "our client, dequeue only", backends,
-                lambda backend: {64: loads.generator(backend, ["--dequeue"], seconds)}, [64],
-                command=OURS % "--dequeue", goals=goals)
+        compare(bench, "our client, dequeue only", backends, loads.generator(["--dequeue"]), 64,
+                command=OURS % "--dequeue", goal=goal)
         for path in FEW:
             compare(bench, "testpmd client, dequeue only, " + path, backends,
-                    lambda backend: loads.takes(backend, path, 64, seconds), [64],
-                    command=TESTPMD % (" --vdev=net_null0", "mac"))
+                    loads.takes(path, 64), 64, command=TESTPMD % (" --vdev=net_null0", "mac"))
     with opened(testpmd=NetVhost(1, forward="txonly", words=["--txpkts=%d" % (64 - FCS)]),
                 viaduct=ViaductGives(64 - FCS)) as backends:
-        compare(bench, "our client, enqueue only", backends,
-                lambda backend: {64: loads.generator(backend, ["--enqueue"], seconds)}, [64],
-                command=OURS % "--enqueue", goals=goals)
+        compare(bench, "our client, enqueue only", backends, loads.generator(["--enqueue"]), 64,
+                command=OURS % "--enqueue", goal=goal)
         for path in FEW:
-            compare(bench, "testpmd client, enqueue only, " + path, backends,
-                    lambda backend: loads.gives(backend, path, 64, seconds), [64],
-                    command=TESTPMD % ("", "rxonly"))
+            compare(bench, "testpmd client, enqueue only, " + path, backends, loads.gives(path), 64,
+                    command=TESTPMD % ("", "rxonly"), lossy=True)
 
 
-def many_ports(bench, seconds):
+def many_ports(bench):
     for ports in (4, 8):
         with opened(testpmd=NetVhost(ports), viaduct=Viaduct(ports), ovs=OvsDpdk(ports)) as backends:
-            compare(bench, "our client, %d ports" % ports, backends,
-                    lambda backend: {64: loads.generator(backend, [], seconds)}, [64],
+            compare(bench, "our client, %d ports" % ports, backends, loads.generator([]), 64,
                     command=OURS % "P2 …")
             for path in FEW:
                 compare(bench, "testpmd client, closed loop, %d ports, %s" % (ports, path), backends,
-                        lambda backend: loads.closed_loop(backend, path, [64], seconds), [64],
-                        command=TESTPMD % ("", "mac"))
+                        loads.closed_loop(path, 64), 64, command=TESTPMD % ("", "mac"))
 
 
 def run(bench):
-    paths, seconds = FEW if bench.quick else PATHS, bench.seconds / 2
+    paths = FEW if bench.quick else PATHS
     with hugepages(HUGE_MIB):
         with opened(testpmd=NetVhost(), viaduct=Viaduct()) as backends:
-            ten_paths(bench, backends, paths, seconds)
+            ten_paths(bench, backends, paths)
         with opened(testpmd=NetVhost(), viaduct=Viaduct(), ovs=OvsDpdk()) as backends:
-            variants(bench, backends, seconds)
-            short_frames(bench, backends, seconds)
-        long_frames(bench, seconds)
-        sides(bench, seconds)
-        many_ports(bench, seconds)
+            variants(bench, backends)
+            short_frames(bench, backends)
+        long_frames(bench)
+        sides(bench)
+        many_ports(bench)
     with opened(testpmd=NetVhost(huge=False), viaduct=Viaduct()) as backends:
-        closed_loop(bench, "testpmd client, closed loop, 4 KiB pages, ", backends, paths, seconds,
+        closed_loop(bench, "testpmd client, closed loop, 4 KiB pages, ", backends, paths,
                     huge=False)

@@ -94,6 +94,13 @@ class Harness(unittest.TestCase):
                            baseline="y")
         self.assertEqual("".join(self.calls), "yxzy" + "yzxy")
 
+    def test_brief_passes_are_more_and_do_not_look_at_the_cores(self):
+        passes = []
+        self.bench.cores.near = lambda: self.fail("looked at the cores")
+        self.bench.compare("f", "Mpps", judge.MORE, {"a": lambda: passes.append(1) or 1.0},
+                           brief=True)
+        self.assertEqual(len(passes), 2 * 2 * harness.BRIEF)      # the baseline twice a round
+
     def test_noise_asks_for_more_rounds_up_to_a_bound(self):
         values = iter(range(1, 100))
         self.bench.compare("f", "Mpps", judge.MORE, {"a": lambda: next(values)})

@@ -41,9 +41,15 @@ class Program:
                 **{"stdin": subprocess.DEVNULL, **options})
         self.pid = self.process.pid
 
-    def log(self):
-        with open(self.log_path, errors="replace") as f:
-            return f.read()
+    def log(self, since=0):
+        """What it has written, but for the first bytes."""
+        with open(self.log_path, "rb") as f:
+            f.seek(since)
+            return f.read().decode(errors="replace")
+
+    def logged(self):
+        """Bytes that it has written."""
+        return os.path.getsize(self.log_path)
 
     def wait_for(self, condition, timeout=20):
         """Waits until condition() is true, the program running; returns what it was."""

@@ -92,16 +92,16 @@ class Testpmd:
 
     def command(self, line, timeout=10):
         """Types a line at the prompt; what it prints until the next prompt."""
-        before = len(self.log())
+        before = self.program.logged()
         with contextlib.suppress(BrokenPipeError):      # seen below, where it has ended
             self.program.process.stdin.write(line + "\n")
             self.program.process.stdin.flush()
         deadline = time.monotonic() + timeout
-        while "testpmd>" not in self.log()[before:]:
+        while "testpmd>" not in self.program.log(before):
             if time.monotonic() > deadline or self.program.process.poll() is not None:
                 raise LabError("testpmd: %r:\n%s" % (line, self.log()[-3000:]))
-            time.sleep(0.01)
-        return self.log()[before:]
+            time.sleep(0.002)
+        return self.program.log(before)
 
     def stats(self):
         """A dict of counters for each port: RX-packets, TX-packets, RX-missed, ..."""

@@ -5,11 +5,13 @@
         print(d.socket("vm1"), d.ctl("port", "show"))
 """
 
+import contextlib
 import glob
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 
@@ -152,6 +154,24 @@ class Viaductd:
     def ctl(self, *words):
         """What 'viaduct -j WORDS' answers."""
         return json.loads(self.say("-j", *words))
+
+    @contextlib.contextmanager
+    def connection(self):
+        """A function that calls a method of the control API, without a program that starts for it."""
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(self.config["control"])
+            stream = line.makefile("rw")
+
+            def call(method, **params):
+                stream.write(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method,
+                                         "params": params}) + "\n")
+                stream.flush()
+                answer = json.loads(stream.readline())
+                if "error" in answer:
+                    raise LabError("%s: %s" % (method, answer["error"]["message"]))
+                return answer["result"]
+
+            yield call
 
     def port(self, name):
         """What the switch says about a port."""
