@@ -12,7 +12,7 @@ struct load {
 	bool sending;            /* false: only receives */
 	uint64_t begin;          /* cycle at which sending began, for the open loop */
 	double frames_per_cycle; /* the open loop's rate */
-	uint64_t longest;        /* cycles: a turn that took longer was interrupted, and does not count */
+	uint64_t longest; /* cycles: a turn that took longer was interrupted, and does not count */
 	uint64_t busy_cycles, idle_cycles, turns, idle_turns;
 };
 
