@@ -39,6 +39,7 @@ struct vu_conn {
 
 	unsigned int depth; /* of our functions on the stack */
 	bool dead;          /* closed by the user, or ended */
+	bool at_fault;      /* the peer is why it ended */
 	bool freed;         /* vu_conn_close() was called */
 
 	struct vu_msg msg;
@@ -154,6 +155,12 @@ static void end(struct vu_conn *c, const char *why)
 	c->ops->ended(c->user, why);
 }
 
+static void end_at_fault(struct vu_conn *c, const char *why)
+{
+	c->at_fault = true;
+	end(c, why);
+}
+
 /* ---- sending ---- */
 
 static void flush(struct vu_conn *c)
@@ -256,12 +263,12 @@ static int read_message(struct vu_conn *c)
 		if (n < 0 && errno == EAGAIN)
 			return 0;
 		if (n <= 0)
-			fault = c->got ? "the connection ended within a message"
-				       : "the front-end closed the connection";
-		if (fault) {
-			end(c, fault);
+			end(c, c->got ? "the connection ended within a message"
+				      : "the front-end closed the connection");
+		else if (fault)
+			end_at_fault(c, fault);
+		if (c->dead)
 			return -1;
-		}
 		c->got += (size_t)n;
 	}
 	return 1;
@@ -309,8 +316,8 @@ static void on_deadline(void *user)
 
 	enter(c);
 	c->timed = false;
-	end(c, c->out_sent < c->out_len ? "the front-end did not read a reply in time"
-					: "a message was not complete in time");
+	end_at_fault(c, c->out_sent < c->out_len ? "the front-end did not read a reply in time"
+						 : "a message was not complete in time");
 	leave(c);
 }
 
@@ -333,6 +340,11 @@ void vu_conn_release(struct vu_conn *c)
 	enter(c);
 	c->held = false;
 	leave(c);
+}
+
+bool vu_conn_is_at_fault(const struct vu_conn *c)
+{
+	return c->at_fault;
 }
 
 bool vu_conn_is_gone(const struct vu_conn *c)

@@ -51,6 +51,9 @@ void vu_conn_release(struct vu_conn *conn);
 bool vu_conn_send(struct vu_conn *conn, uint32_t request, uint32_t flags, const void *payload,
 		  uint32_t size);
 
+/* Whether it ended because the peer broke a rule of the stream, or was too slow. */
+bool vu_conn_is_at_fault(const struct vu_conn *conn);
+
 /* Whether the peer has hung up and nothing is left to read. */
 bool vu_conn_is_gone(const struct vu_conn *conn);
 

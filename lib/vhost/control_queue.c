@@ -249,6 +249,7 @@ static void tell_broken(struct via_device *dev, struct vu_queue *q)
 	if (broken == VIA_BROKEN_NONE || broken == q->told)
 		return;
 	q->told = broken;
+	dev->faults.broken[broken]++;
 	vu_log(dev, VIA_LOG_ERROR, "the control queue is broken: %s", via_broken_text(broken));
 	if (broken == VIA_BROKEN_NOTIFY && !q->notifier[VU_CALL].is_socket)
 		vu_session_quarantine(dev, via_broken_text(broken));

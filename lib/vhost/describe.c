@@ -6,7 +6,7 @@
 #include "vhost/vhost.h"
 
 struct text {
-	char bytes[512];
+	char bytes[1024];
 	size_t len;
 };
 
@@ -91,6 +91,32 @@ static void describe_session(struct via_device *dev, line_fn *line, void *user)
 	line(user, "protocol", t.len ? t.bytes : "none");
 }
 
+/* 'n' of something, if there is any. */
+static void add_count(struct text *t, const char *what, uint64_t n)
+{
+	char word[160];
+
+	if (n == 0)
+		return;
+	snprintf(word, sizeof(word), "%s%s: %llu", t->len ? "| " : "", what, (unsigned long long)n);
+	add_word(t, word);
+}
+
+/* Which rules front-ends have broken, and how often. */
+static void describe_faults(const struct via_device *dev, line_fn *line, void *user)
+{
+	const struct vu_faults *faults = &dev->faults;
+	struct text t = { .len = 0 };
+
+	add_count(&t, "refused requests", faults->requests);
+	add_count(&t, "refused queues", faults->starts);
+	add_count(&t, "dropped connections", faults->sessions);
+	for (int i = VIA_BROKEN_NONE + 1; i < VIA_NR_BROKEN; i++)
+		add_count(&t, via_broken_text((enum via_broken)i), faults->broken[i]);
+	if (t.len)
+		line(user, "faults", t.bytes);
+}
+
 static void describe_memory(struct via_device *dev, line_fn *line, void *user)
 {
 	const struct via_mem *mem = dev->memory ? dev->memory->mem : NULL;
@@ -139,6 +165,7 @@ VIA_EXPORT void via_device_describe(struct via_device *dev, line_fn *line, void 
 	snprintf(word, sizeof(word), "%u", vu_pairs(dev));
 	line(user, "queue_pairs", word);
 	describe_session(dev, line, user);
+	describe_faults(dev, line, user);
 	describe_memory(dev, line, user);
 	for (uint16_t i = 0; i < dev->nr_queues; i++)
 		describe_queue(&dev->queue[i], line, user);

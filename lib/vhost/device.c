@@ -37,6 +37,7 @@ static void on_alarm(void *user, uint32_t events)
 		if (!q->ring || broken == VIA_BROKEN_NONE || broken == q->told)
 			continue;
 		q->told = broken;
+		dev->faults.broken[broken]++;
 		/* Its zeros may have broken another rule before anybody noticed what they are. */
 		lost = lost || via_mem_is_lost(q->ring->ring.mem);
 		stuck = stuck || holds_up(q, broken);
@@ -45,7 +46,7 @@ static void on_alarm(void *user, uint32_t events)
 	if (stuck)
 		vu_session_quarantine(dev, via_broken_text(VIA_BROKEN_NOTIFY));
 	else if (lost)
-		vu_session_end(dev, via_broken_text(VIA_BROKEN_MEMORY_LOST));
+		vu_session_end(dev, VU_END_FAULT, via_broken_text(VIA_BROKEN_MEMORY_LOST));
 }
 
 static via_cold void raise_alarm(struct vu_queue *q)
@@ -362,5 +363,5 @@ VIA_EXPORT void via_device_close(struct via_device *dev, void (*closed)(void *us
 	if (dev->session == VU_IDLE)
 		vu_device_free(dev);
 	else
-		vu_session_end(dev, "the device is being removed");
+		vu_session_end(dev, VU_END_FINE, "the device is being removed");
 }

@@ -311,18 +311,19 @@ static void message_done(struct via_device *dev)
 	vu_tell_owner(dev);
 	if (dev->session != VU_CONNECTED)
 		return; /* the owner has closed us */
-	if (dev->result < 0)
+	if (dev->result < 0) {
 		via_fail_in(&dev->why, dev->result, "%s", vu_request_name(msg->header.request));
+		dev->refused = dev->why;
+		dev->faults.requests++;
+	}
 	if (dev->fatal || !answer(dev)) {
-		vu_session_end(dev, dev->why.text);
+		vu_session_end(dev, VU_END_FAULT, dev->why.text);
 		return;
 	}
 	if (dev->session != VU_CONNECTED)
 		return; /* the answer could not be sent */
-	if (dev->result < 0) {
+	if (dev->result < 0)
 		vu_log(dev, VIA_LOG_WARNING, "%s", dev->why.text);
-		dev->refused = dev->why;
-	}
 	dev->msg = NULL;
 	vu_conn_next(dev->conn);
 	if (dev->control.pending)
@@ -348,7 +349,9 @@ static void on_message(void *user, struct vu_msg *msg)
 
 static void on_ended(void *user, const char *why)
 {
-	vu_session_end(user, why);
+	struct via_device *dev = user;
+
+	vu_session_end(dev, vu_conn_is_at_fault(dev->conn) ? VU_END_FAULT : VU_END_FINE, why);
 }
 
 const struct vu_conn_ops vu_session_conn_ops = {

@@ -300,6 +300,7 @@ void vu_queues_start(struct via_device *dev)
 			continue;
 		snprintf(q->refused, sizeof(q->refused), "%.*s", (int)sizeof(q->refused) - 1,
 			 err.text);
+		dev->faults.starts++;
 		vu_log(dev, VIA_LOG_ERROR, "queue %u does not start: %s", i, q->refused);
 	}
 }

@@ -132,7 +132,7 @@ static void on_accept(void *user, uint32_t events)
 
 	(void)events;
 	if (dev->session == VU_CONNECTED && vu_conn_is_gone(dev->conn))
-		vu_session_end(dev, "the front-end closed the connection");
+		vu_session_end(dev, VU_END_FINE, "the front-end closed the connection");
 	if (dev->closing)
 		return; /* the owner closed us when it heard of that */
 	if (dev->session == VU_ENDING) {
@@ -210,7 +210,7 @@ void vu_session_quarantine(struct via_device *dev, const char *why)
 {
 	if (dev->session == VU_CONNECTED)
 		dev->quarantined = true;
-	vu_session_end(dev, why);
+	vu_session_end(dev, VU_END_FAULT, why);
 }
 
 void vu_session_settled(struct via_device *dev)
@@ -219,11 +219,12 @@ void vu_session_settled(struct via_device *dev)
 		vu_settle(dev, session_ended);
 }
 
-void vu_session_end(struct via_device *dev, const char *why)
+void vu_session_end(struct via_device *dev, enum vu_end end, const char *why)
 {
 	if (dev->session != VU_CONNECTED)
 		return;
-	vu_log(dev, VIA_LOG_INFO, "disconnected: %s", why);
+	dev->faults.sessions += end == VU_END_FAULT;
+	vu_log(dev, end == VU_END_FAULT ? VIA_LOG_WARNING : VIA_LOG_INFO, "disconnected: %s", why);
 	snprintf(dev->ended, sizeof(dev->ended), "%s", why);
 	dev->session = VU_ENDING;
 	vu_backend_close(dev);

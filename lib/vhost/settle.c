@@ -64,19 +64,20 @@ void vu_settle(struct via_device *dev, vu_then *then)
 
 void vu_log(struct via_device *dev, enum via_log_level level, const char *format, ...)
 {
+	const bool trouble = level == VIA_LOG_ERROR || level == VIA_LOG_WARNING;
 	const uint64_t now = via_clock_us();
 	char line[512];
 	va_list args;
 
-	if (now - dev->log_since_us >= LOG_SPAN_US) {
-		if (dev->log_left_out)
+	if (now - dev->log[trouble].since_us >= LOG_SPAN_US) {
+		if (dev->log[trouble].left_out)
 			via_log(VIA_LOG_WARNING, "%s: %u more lines left out", dev->name,
-				dev->log_left_out);
-		dev->log_since_us = now;
-		dev->log_lines = dev->log_left_out = 0;
+				dev->log[trouble].left_out);
+		dev->log[trouble].since_us = now;
+		dev->log[trouble].lines = dev->log[trouble].left_out = 0;
 	}
-	if (++dev->log_lines > LOG_LINES) {
-		dev->log_left_out++;
+	if (++dev->log[trouble].lines > LOG_LINES) {
+		dev->log[trouble].left_out++;
 		return;
 	}
 	va_start(args, format);

@@ -148,6 +148,14 @@ struct vu_backend_channel {
 struct vu_filter;
 struct vu_handler;
 
+/* How often front-ends have broken rules, since the device was opened. */
+struct vu_faults {
+	uint64_t requests; /* refused */
+	uint64_t starts;   /* of queues, refused */
+	uint64_t sessions; /* ended for it */
+	uint64_t broken[VIA_NR_BROKEN];
+};
+
 /* Which pairs packets may go to. Control writes, workers read: one that reads a mixture of old and new
  * picks a pair that no longer runs, and the packet is a counted drop. */
 struct vu_steer {
@@ -237,9 +245,12 @@ struct via_device {
 	struct via_error why;
 	struct vu_msg reply; /* payload, and its size in the header */
 
-	/* lines that a front-end can cause, see vu_log() */
-	uint64_t log_since_us;
-	uint32_t log_lines, log_left_out;
+	struct vu_faults faults;
+	/* lines that a front-end can cause, see vu_log(): of its coming and going, of trouble */
+	struct {
+		uint64_t since_us;
+		uint32_t lines, left_out;
+	} log[2];
 
 	/* a worker has found a queue broken */
 	int alarm_fd;
@@ -267,7 +278,7 @@ static inline uint16_t vu_pairs(const struct via_device *dev)
 uint16_t vu_control_index(const struct via_device *dev);
 
 /* Logs a line that begins with the device's name. What a peer can cause any number of times is limited:
- * 20 lines in 10 seconds, then how many were left out. */
+ * 20 lines in 10 seconds, and as many warnings and errors; then how many were left out. */
 void vu_log(struct via_device *dev, enum via_log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -382,7 +393,8 @@ void vu_steer_forget(struct via_device *dev); /* all flows */
 
 /* ---- session.c ---- */
 int vu_session_open(struct via_device *dev, struct via_error *err);
-void vu_session_end(struct via_device *dev, const char *why);
+enum vu_end { VU_END_FINE, VU_END_FAULT /* the front-end broke a rule */ };
+void vu_session_end(struct via_device *dev, enum vu_end end, const char *why);
 /* The same of a front-end that holds threads of ours up: the next one waits a second, so that what
  * connects again and again costs the other ports next to nothing (R19). */
 void vu_session_quarantine(struct via_device *dev, const char *why);

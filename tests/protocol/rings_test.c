@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* lib/vhost/vring.c, ring_start.c: rings start, change, stop, and are found again. */
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -637,6 +638,37 @@ static void a_broken_queue_is_told_once_and_starts_again(void **state) /* R15 */
 	fe_assert_traffic(fe, 0);
 }
 
+static void note_faults(void *user, const char *key, const char *value)
+{
+	if (strcmp(key, "faults") == 0)
+		snprintf(user, 256, "%s", value);
+}
+
+static void what_was_broken_and_refused_is_counted_across_front_ends(void **state)
+{
+	struct frontend *fe = *state;
+	char faults[256] = "";
+
+	fe_start(fe, FE_SPLIT, 2);
+	via_device_describe(fe->dev, note_faults, faults);
+	assert_string_equal(faults, "");
+	for (int i = 0; i < 3; i++) {
+		struct via_split_avail *avail = (void *)(fe->mem + FE_RING_AT(1) + FE_AVAIL);
+
+		via_le16_store(&avail->idx, 30000);
+		assert_int_equal(fe_ingress(fe, 0, NULL), 0);
+		fe_turn(fe);
+		assert_int_not_equal(fe_ack_state(fe, VU_SET_VRING_NUM, 0, 0), 0);
+		fe_send_bytes(fe, "not a header", 12, NULL, 0);
+		fe_turn(fe);
+		fe_disconnect(fe);
+		fe_start(fe, FE_SPLIT, 2);
+	}
+	via_device_describe(fe->dev, note_faults, faults);
+	assert_string_equal(faults, "refused requests: 3 | dropped connections: 3 | the available "
+				    "index runs ahead of the ring (VX-01): 3");
+}
+
 static void a_queue_found_broken_on_the_way_to_sleep_is_told(void **state) /* R15 */
 {
 	struct frontend *fe = *state;
@@ -729,6 +761,7 @@ int main(void)
 		CASE(pairs_come_late_while_others_run),
 		CASE(a_reset_device_serves_the_next_driver),
 		CASE(a_broken_queue_is_told_once_and_starts_again),
+		CASE(what_was_broken_and_refused_is_counted_across_front_ends),
 		CASE(a_queue_found_broken_on_the_way_to_sleep_is_told),
 		CASE(a_front_end_that_holds_a_worker_up_is_kept_away_for_a_while),
 	};

@@ -416,7 +416,7 @@ static void a_session_may_end_while_a_base_is_being_found_out(void **state)
 		via_loop_turn(fe->loop, 0);
 		assert_true(vu_is_settling(fe->dev));
 		if (how == 0)
-			vu_session_end(fe->dev, "as when its memory was lost");
+			vu_session_end(fe->dev, VU_END_FAULT, "as when its memory was lost");
 		fe_reopen_device(fe, NULL);
 	}
 	fe_start(fe, FE_SPLIT, 2);
