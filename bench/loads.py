@@ -7,8 +7,7 @@ as a figure is measured, stands still but for short passes, and passes of severa
 quickly. What a pass shows are these:
 
     packets     millions a second that the client got (or sent, where nothing is to come back)
-    cycles      busy cycles of the back-end for each of them
-    idle        share of its cycles in which our client had nothing to do: once, when a client ends"""
+    cycles      busy cycles of the back-end for each of them"""
 
 import contextlib
 import json
@@ -38,12 +37,13 @@ class Session:
 
     client      function of the back-end: a client that runs. It has pids(), arrived(): frames that it
                 got so far, or None if those count that the back-end had, and end(): its last pass is
-                over, {key: value} of what it has to say about all of them
+                over, [the share of its time in which it had nothing to do], if it can say
     lossy       whether not all frames that the back-end has arrive"""
 
     def __init__(self, backend, client, *, lossy=False):
         self.backend, self.client, self.lossy = backend, client, lossy
         self.stack, self.passes = None, 0
+        self.idle = []                  # %, of each client of our own that has ended
 
     def __enter__(self):
         return self
@@ -52,11 +52,12 @@ class Session:
         if self.stack:
             self._signal(signal.SIGCONT)
             self.stack.close()
+            self.stack = None
 
     def once(self):
         """A pass: {key: value}."""
         if self.passes % RENEWED == 0:
-            self._renew()
+            again(self._renew)
         else:
             self._signal(signal.SIGCONT)
         self.passes += 1
@@ -66,15 +67,19 @@ class Session:
             time.sleep(WINDOW)
             found = self._between(before, self._look())
         if self.passes % RENEWED == 0:
-            found.update(self.running.end())
+            self.idle += self.running.end()
         self._signal(signal.SIGSTOP)
         return found
 
     def _renew(self):
         self.__exit__()
-        self.stack = contextlib.ExitStack()
-        self.stack.enter_context(self.backend.awake())
-        self.running = self.stack.enter_context(self.client(self.backend))
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.backend.awake())
+            self.running = stack.enter_context(self.client(self.backend))
+            self._wait_for_traffic()
+            self.stack = stack.pop_all()
+
+    def _wait_for_traffic(self):
         deadline = time.monotonic() + PATIENCE
         frames = seen = self.backend.busy()[1]
         while frames - seen < FLOWS:
@@ -103,6 +108,14 @@ class Session:
         if self.lossy:
             frames = seconds * arrived / spent
         return {"packets": arrived / spent / 1e6, "cycles": cycles / frames if frames else None}
+
+
+def again(function):
+    """Once more if it fails: of hundreds of starts of a peer one does."""
+    try:
+        function()
+    except LabError:
+        function()
 
 
 @contextlib.contextmanager
@@ -150,7 +163,7 @@ class Virtio(Testpmd):
 
     @staticmethod
     def end():
-        return {}
+        return []
 
 
 def closed_loop(path, size, *, forward="mac", huge=True):
@@ -218,7 +231,7 @@ class Generator:
     def end(self):
         self.process.terminate()
         said, _ = self.process.communicate(timeout=PATIENCE)
-        return {"idle": 100 * json.loads(said)["idle_share"]}
+        return [100 * json.loads(said)["idle_share"]]
 
 
 def generator(words):

@@ -32,8 +32,7 @@ TITLE = "Against testpmd and Open vSwitch"
 SIZES = (64, 1518)
 GSO = 65536                     # a chain that stands for a segment of that size
 METRICS = {"packets": ("packets a second", "Mpps", MORE),
-           "cycles": ("busy cycles a packet", "cycles", LESS),
-           "idle": ("the client idle", "% of its time", MORE)}
+           "cycles": ("busy cycles a packet", "cycles", LESS)}
 FEW = ("split mergeable", "packed in-order mergeable")  # paths where ten would say the same
 RINGS = {"split": [], "split in-order": ["--in-order"], "packed": ["--packed"],
          "packed in-order": ["--packed", "--in-order"]}
@@ -59,8 +58,12 @@ def opened(**backends):
         yield {name: stack.enter_context(backend) for name, backend in backends.items()}
 
 
+def shown(size):
+    return "64 KiB" if size == GSO else "%d B" % size
+
+
 def metric(size, key):
-    return "%s, %s" % ("64 KiB" if size == GSO else "%d B" % size, METRICS[key][0])
+    return "%s, %s" % (shown(size), METRICS[key][0])
 
 
 def figure(name, size, key):
@@ -86,6 +89,10 @@ def compare(bench, name, backends, client, size, *, command, goal=None, lossy=Fa
                       baseline="testpmd", command=command, brief=True,
                       goal={metric(size, "packets"): goal},
                       size={metric(size, "packets"): size})
+        idle = {who: session.idle for who, session in sessions.items() if session.idle}
+    if idle:
+        bench.record("%s: the client idle, %s" % (name, shown(size)), "% of its time", idle,
+                     better=MORE, command=command)
 
 
 # ------------------------------------------------------------------ what
