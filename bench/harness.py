@@ -137,6 +137,10 @@ class Cores:
         return None
 
 
+def at_once(function):
+    return function()
+
+
 class Bench:
     """What a suite measures with.
 
@@ -168,21 +172,23 @@ class Bench:
                     peer: {"testpmd": ">= 1.8", "ovs": ">= 2.5"}
         command     what a reader may type to see the same
         size        bytes of a frame, for the share of what the machine can do (suites/limits.py)
-        brief       passes are so brief that all of a round meet the same machine: there are BRIEF times
-                    as many, and nobody looks at the cores in between
+        brief       passes are so brief that the cores are looked at before and after a round of them,
+                    not of each; and there are BRIEF times as many
         """
         if not self.wants(name):
             return
         shape = {"name": name, "unit": unit, "better": better, "goal": goal, "command": command,
                  "size": size, "baseline": baseline or next(iter(subjects)),
                  "rounds": self.rounds * (BRIEF if brief else 1)}
-        measure = (lambda function: function()) if brief else self.cores.measure
+        whole_round, each_pass = (self.cores.measure, at_once) if brief else (
+            at_once, self.cores.measure)
         rounds, failed, self.cores.far = [], {}, 0
         whole = 0
         while self._goes_on(rounds, shape, whole):
             far = self.cores.far
             self._say("%s: round %d" % (name, len(rounds) + 1))
-            rounds.append(self._round(subjects, shape["baseline"], len(rounds), failed, measure))
+            rounds.append(whole_round(lambda: self._round(
+                subjects, shape["baseline"], len(rounds), failed, each_pass)) or {})
             whole += far == self.cores.far
         for figure in figures_of(rounds, shape, subjects):
             self._keep({**figure, "failed": failed, "far": self.cores.far})
@@ -232,7 +238,7 @@ class Bench:
         figures = [figure for figure in figures if figure.goals] or figures
         return whole < wanted or any(figure.noise() for figure in figures)
 
-    def _round(self, subjects, baseline, number, failed, measure):
+    def _round(self, subjects, baseline, number, failed, each_pass):
         """{subject: {metric: value}} of a round. Who fails once is not asked again."""
         found = {}
         for place in passes(subjects, baseline, number):
@@ -240,7 +246,7 @@ class Bench:
             if name in failed:
                 continue
             try:
-                value = measure(subjects[name])
+                value = each_pass(subjects[name])
             except LabError as error:
                 failed[name] = str(error)
                 self._say("%s failed: %s" % (name, error))
