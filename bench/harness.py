@@ -13,6 +13,7 @@ import fnmatch
 import json
 import os
 import re
+import statistics
 import subprocess
 import sys
 import time
@@ -95,13 +96,13 @@ class Cores:
 
     The host of a virtual machine moves its cores at times, from one cache to another, and everything
     that two cores do together is several times slower or quicker then. So a pass counts only if the
-    cores were near before and after it, whoever the subject is."""
+    cores were as near as they are most of the time before and after it, whoever the subject is."""
 
-    NEAR = 1.5                      # times the nearest that was ever seen
+    NEAR = 1.5                      # times the median of all looks
     WAIT = 0.5                      # seconds for them to come back
 
     def __init__(self, tries):
-        self.tries, self.nearest = tries, None
+        self.tries, self.seen = tries, []
         self.far = 0                # passes that were given up, as they never were
         for _ in range(5):
             self.near()
@@ -111,8 +112,8 @@ class Cores:
         now = self.distance()
         if now is None:
             return True
-        self.nearest = min(now, self.nearest or now)
-        return now <= self.NEAR * self.nearest
+        self.seen.append(now)
+        return now <= self.NEAR * statistics.median(self.seen)
 
     @staticmethod
     def distance():
@@ -172,23 +173,21 @@ class Bench:
                     peer: {"testpmd": ">= 1.8", "ovs": ">= 2.5"}
         command     what a reader may type to see the same
         size        bytes of a frame, for the share of what the machine can do (suites/limits.py)
-        brief       passes are so brief that the cores are looked at before and after a round of them,
-                    not of each; and there are BRIEF times as many
+        brief       passes are so brief that most rounds meet one and the same machine: there are BRIEF
+                    times as many, and nobody looks at the cores in between
         """
         if not self.wants(name):
             return
         shape = {"name": name, "unit": unit, "better": better, "goal": goal, "command": command,
                  "size": size, "baseline": baseline or next(iter(subjects)),
                  "rounds": self.rounds * (BRIEF if brief else 1)}
-        whole_round, each_pass = (self.cores.measure, at_once) if brief else (
-            at_once, self.cores.measure)
+        each_pass = at_once if brief else self.cores.measure
         rounds, failed, self.cores.far = [], {}, 0
         whole = 0
         while self._goes_on(rounds, shape, whole):
             far = self.cores.far
             self._say("%s: round %d" % (name, len(rounds) + 1))
-            rounds.append(whole_round(lambda: self._round(
-                subjects, shape["baseline"], len(rounds), failed, each_pass)) or {})
+            rounds.append(self._round(subjects, shape["baseline"], len(rounds), failed, each_pass))
             whole += far == self.cores.far
         for figure in figures_of(rounds, shape, subjects):
             self._keep({**figure, "failed": failed, "far": self.cores.far})
