@@ -31,6 +31,14 @@
 
 #define via_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
+/*
+ * Said before each load of what a peer may be writing at that moment ('size' bytes at 'at'): nothing. The
+ * fuzzers' build says otherwise (tests/fuzz/hook.h): there the fuzzer is that peer.
+ */
+#ifndef VIA_FUZZ_LOAD
+#define VIA_FUZZ_LOAD(at, size) ((void)0)
+#endif
+
 /* Feature *numbers* as the specification has them; a set of them is a uint64_t mask. */
 #define VIA_BIT(number) (UINT64_C(1) << (number))
 

@@ -4,7 +4,7 @@
  *
  * A shared word is a struct, so that using it as a number does not compile: every access names its
  * byte order and its memory order, and happens exactly once. Nothing else in this tree (volatile,
- * __sync, inline assembly) touches shared memory, except the copy routines for packets' bytes.
+ * __sync, inline assembly) touches shared memory, except the copy routines for packets' bytes (copy.h).
  *
  *   look at a field, prepare a field            via_leN_load, via_leN_store (relaxed)
  *   see what the peer published, publish        via_leN_load_acquire, via_leN_store_release
@@ -18,16 +18,20 @@
 #include <stdint.h>
 #include <viaduct/stats.h>
 
+#include "base/base.h"
+
 #define VIA_SHARED_WORD(bits)                                                                  \
 	typedef struct {                                                                       \
 		_Atomic(uint##bits##_t) raw;                                                   \
 	} via_le##bits;                                                                        \
 	static inline uint##bits##_t via_le##bits##_load(const via_le##bits *w)                \
 	{                                                                                      \
+		VIA_FUZZ_LOAD(w, sizeof(*w));                                                  \
 		return le##bits##toh(atomic_load_explicit(&w->raw, memory_order_relaxed));     \
 	}                                                                                      \
 	static inline uint##bits##_t via_le##bits##_load_acquire(const via_le##bits *w)        \
 	{                                                                                      \
+		VIA_FUZZ_LOAD(w, sizeof(*w));                                                  \
 		return le##bits##toh(atomic_load_explicit(&w->raw, memory_order_acquire));     \
 	}                                                                                      \
 	static inline void via_le##bits##_store(via_le##bits *w, uint##bits##_t value)         \

@@ -179,7 +179,7 @@ static void copy_out(struct reader *r, uint8_t *dst, uint32_t len)
 	while (len > 0) {
 		uint32_t part = via_min_u(len, r->rx->used[r->buffer] - r->offset);
 
-		memcpy(dst, buffer_at(r->rx, r->buffer) + r->offset, part);
+		via_copy_private(dst, buffer_at(r->rx, r->buffer) + r->offset, part);
 		dst += part;
 		len -= part;
 		r->offset += part;
@@ -238,7 +238,7 @@ static via_always_inline void gather_one(const struct drv_rx *rx, const struct d
 {
 	const uint8_t *bytes = buffer_at(rx, frame->first);
 
-	__builtin_memcpy(hdr, bytes, 12);
+	via_copy_private(hdr, bytes, 12);
 	via_copy_snapshot(view->snapshot, bytes + 12, view->snapshot_len);
 	view->piece = &burst->piece[burst->nr_pieces];
 	view->nr_pieces = view->len > view->snapshot_len;

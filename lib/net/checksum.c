@@ -145,6 +145,7 @@ uint32_t via_csum_add(uint32_t sum, const void *data, size_t len)
 
 uint32_t via_csum_copy(void *dst, const void *src, size_t len, uint32_t sum)
 {
+	VIA_FUZZ_LOAD(src, len);
 	return sum_any(dst, src, len, sum, COPY_TOO);
 }
 

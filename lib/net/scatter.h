@@ -74,6 +74,7 @@ static via_always_inline void via_copy_snapshot(void *dst, const void *src, uint
 
 	static_assert(VIA_SNAPSHOT_SIZE == 128, "two halves that may overlap");
 	if (len > 64) {
+		VIA_FUZZ_LOAD(src, len);
 		__builtin_memcpy(d, s, 64);
 		__builtin_memcpy(d + len - 64, s + len - 64, 64);
 	} else {

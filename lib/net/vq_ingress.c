@@ -142,7 +142,7 @@ static via_always_inline bool read_single(struct via_piece *piece, struct via_vi
 
 	if (!length_is_right(len, 12, why))
 		return false;
-	__builtin_memcpy(&first, base, sizeof(first));
+	via_copy_private(&first, base, sizeof(first));
 	snapshot = begin_view(view, len - 12);
 	via_copy_snapshot(view->snapshot, base + 12, snapshot);
 	piece->base = base + 12 + snapshot;
@@ -151,7 +151,7 @@ static via_always_inline bool read_single(struct via_piece *piece, struct via_vi
 	view->nr_pieces = piece->len > 0;
 	if (via_likely(!(first & VIA_HDR_ASKS_MASK)))
 		return true;
-	__builtin_memcpy(&hdr, base, 12);
+	via_copy_private(&hdr, base, 12);
 	*why = VIA_DROP_HEADER;
 	return via_header_read(view, &hdr, net->host, VIA_HDR_FROM_DRIVER);
 }

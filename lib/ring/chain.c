@@ -2,7 +2,7 @@
 /* The cold path of chain.h: entries of indirect tables that regions cut or that are not aligned. */
 #include "ring/chain.h"
 
-#include <string.h>
+#include "base/copy.h"
 
 bool chain_copy_entry(const struct via_mem *mem, struct via_mem_hint *hint, uint64_t gpa,
 		      uint64_t *addr, uint64_t *tail)
@@ -23,7 +23,7 @@ bool chain_copy_entry(const struct via_mem *mem, struct via_mem_hint *hint, uint
 		if (contiguous < n)
 			n = (size_t)contiguous;
 		/* Each byte is read once, and only the copy is looked at (VX-19). */
-		memcpy((uint8_t *)&entry + done, host, n);
+		via_copy_private((uint8_t *)&entry + done, host, n);
 		done += n;
 	}
 	*addr = le64toh(entry.addr);

@@ -17,6 +17,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "base/copy.h"
 #include "ring/vq.h"
 #include "vhost/vhost.h"
 
@@ -154,7 +155,7 @@ static uint32_t gather(const struct via_chain *chain, uint8_t *data)
 	if (chain->readable_len > MAX_LEN)
 		return MAX_LEN + 1;
 	for (uint16_t i = 0; i < chain->nr_readable; i++) {
-		memcpy(data + len, chain->seg[i].base, chain->seg[i].len);
+		via_copy_private(data + len, chain->seg[i].base, chain->seg[i].len);
 		len += chain->seg[i].len;
 	}
 	return len;
