@@ -37,8 +37,10 @@ static via_always_inline int split_look(struct via_vq *vq, const struct via_ring
 	 * covers are visible after this. */
 	uint16_t seen = via_le16_load_acquire(&ring->split.avail->idx);
 	uint16_t nr = (uint16_t)(seen - vq->avail.idx);
+	/* Those that are taken and not yet shown as used are not the driver's to offer again. */
+	uint16_t taken = (uint16_t)(vq->avail.idx - vq->used.idx);
 
-	if (via_unlikely(nr > ring->size)) /* VX-01; not kept, so that nobody goes on with it */
+	if (via_unlikely(nr > ring->size - taken)) /* VX-01; not kept: nobody goes on with it */
 		return via_vq_break(vq, ring, VIA_BROKEN_AVAIL_INDEX);
 	vq->avail_seen = seen;
 	return nr != 0;

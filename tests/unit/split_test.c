@@ -233,6 +233,25 @@ static void an_available_index_that_jumps_breaks_the_queue(void **state)
 	}
 }
 
+/* VX-01, R14: what we hold and what is offered are never more than the ring has. */
+static void an_available_index_that_jumps_while_chains_are_held_breaks_the_queue(void **state)
+{
+	struct rig *rig = rig_open(VIA_RING_SPLIT, 4);
+
+	(void)state;
+	split_desc(rig, 0, (struct rig_desc){ RIG_GPA, 64, 0, 0 });
+	split_show(rig, 3);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(rig_pop(rig), 1);
+	rig_push(rig, &rig->chain, 0); /* not shown to the driver */
+	split_show(rig, 4);
+	assert_int_equal(rig_pop(rig), 1);
+	split_show(rig, 5);
+	assert_int_equal(rig_pop(rig), -EOVERFLOW);
+	assert_int_equal(atomic_load(&rig->vq.broken), VIA_BROKEN_AVAIL_INDEX);
+	rig_close(rig);
+}
+
 /* VX-02 */
 static void a_head_outside_the_table_breaks_the_queue(void **state)
 {
@@ -477,6 +496,8 @@ int main(void)
 		cmocka_unit_test(the_descriptor_table_and_the_available_ring_are_never_written),
 		cmocka_unit_test(hostile_chains_break_the_queue_and_nothing_else),
 		cmocka_unit_test(an_available_index_that_jumps_breaks_the_queue),
+		cmocka_unit_test(
+			an_available_index_that_jumps_while_chains_are_held_breaks_the_queue),
 		cmocka_unit_test(a_head_outside_the_table_breaks_the_queue),
 		cmocka_unit_test(a_table_without_the_feature_breaks_the_queue),
 		cmocka_unit_test(chains_before_a_bad_one_are_still_given_back),
