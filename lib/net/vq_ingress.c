@@ -262,7 +262,7 @@ uint32_t via_vq_ingress(struct via_vq *vq, const struct via_vq_net *net, struct 
 	const struct via_ring *ring = vq_ring(vq);
 	struct taken taken;
 
-	lent->n = 0;
+	lent->n = lent->nr_views = 0;
 	burst->nr_pieces = 0;
 	if (!ring)
 		return 0;
@@ -348,5 +348,5 @@ void via_vq_ingress_release(struct via_vq *vq, struct via_lent *lent)
 		push_all(vq, lent, VIA_RING_PACKED);
 	else
 		push_all(vq, lent, VIA_RING_SPLIT);
-	lent->n = 0;
+	lent->n = lent->nr_views = 0;
 }

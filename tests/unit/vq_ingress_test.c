@@ -427,8 +427,12 @@ static void a_stopped_queue_lends_nothing(void **state)
 	(void)state;
 	rig_init(&rig, &config);
 	offer_frame(&rig, 60, 1, 1);
+	assert_int_equal(ingress(&rig, 64), 1);
+	via_vq_ingress_release(&rig.vq, &lent);
+	offer_frame(&rig, 60, 1, 2);
 	via_vq_stop(&rig.vq);
 	assert_int_equal(ingress(&rig, 64), 0);
+	via_vq_ingress_return(&rig.vq, &lent, 1); /* nor is anything taken back that was not lent */
 	via_vq_ingress_release(&rig.vq, &lent);
 	rig_end(&rig);
 }
