@@ -58,7 +58,8 @@ void via_timer_free(struct via_timer *timer); /* accepts NULL */
 /*
  * Calls 'fn(user)' on the control thread once every worker has been quiescent since now. Nothing
  * that was unpublished before the call can still be in a worker's hands then. Callbacks run in the
- * order of the calls. Without any memory left it waits right here instead. Thread: control.
+ * order of the calls, never from within this one. Without memory or threads left this one waits.
+ * Thread: control.
  */
 void via_loop_after_grace(struct via_loop *loop, via_grace_fn *fn, void *user);
 

@@ -8,6 +8,10 @@
  * lists are first-in first-out, so callbacks run in the order of the calls. While the helper waits
  * for one batch the next one gathers: a burst of changes costs two grace periods, not one each.
  *
+ * No call is ever answered from within via_grace_call(): who makes one goes on using what the callback
+ * frees. So a few calls are kept for when there is no memory, and control waits by itself, right there,
+ * when there is no thread or those few are all used.
+ *
  * As long as no worker was ever registered nobody can hold anything, and calls go to 'done' at once.
  * A worker that registers later cannot have seen what was unpublished before it began.
  *
@@ -30,7 +34,8 @@
 #include "base/base.h"
 #include "base/workers.h"
 
-#define SLOW_MS 1000
+#define SLOW_MS  1000
+#define NR_SPARE 32
 
 struct call {
 	struct call *next;
@@ -49,6 +54,8 @@ struct via_grace {
 	struct via_timer *slow; /* runs while something waits */
 	bool has_helper;        /* control */
 	pthread_t helper;
+	struct call spare[NR_SPARE];
+	struct call *spares; /* unused ones; control */
 
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t wake;  /* the helper has something to do */
@@ -131,6 +138,21 @@ static int helper_start(struct via_grace *g)
 	return 0;
 }
 
+static bool is_spare(const struct via_grace *g, const struct call *call)
+{
+	return call >= g->spare && call < g->spare + NR_SPARE;
+}
+
+static void give_back(struct via_grace *g, struct call *call)
+{
+	if (!is_spare(g, call)) {
+		free(call);
+		return;
+	}
+	call->next = g->spares;
+	g->spares = call;
+}
+
 /* Runs what is done, in order. Callbacks may add calls. */
 static void run_done(struct via_grace *g)
 {
@@ -148,7 +170,7 @@ static void run_done(struct via_grace *g)
 
 		batch.first = call->next;
 		call->fn(call->user);
-		free(call);
+		give_back(g, call);
 	}
 }
 
@@ -183,7 +205,7 @@ static void on_slow(void *user)
 			SLOW_MS, n, n == 1 ? "" : "s", names);
 }
 
-/* Waits right here, for everything. For when there is no memory or no thread. */
+/* Waits right here until all is done that waits. */
 static void wait_here(struct via_grace *g)
 {
 	if (g->has_helper) {
@@ -198,19 +220,36 @@ static void wait_here(struct via_grace *g)
 	urcu_qsbr_synchronize_rcu();
 	via_workers_settle();
 	calls_append(&g->done, &g->waiting);
-	run_done(g);
+}
+
+static struct call *take_spare(struct via_grace *g)
+{
+	struct call *call;
+
+	if (!g->spares) {
+		wait_here(g);
+		run_done(g);
+	}
+	call = g->spares;
+	g->spares = call->next;
+	return call;
+}
+
+/* What is done runs with the loop's next turn. The descriptor is ours and its counter far from full. */
+static void tell_loop(struct via_grace *g)
+{
+	const uint64_t one = 1;
+
+	if (write(g->event_fd, &one, sizeof(one)) < 0)
+		run_done(g);
 }
 
 void via_grace_call(struct via_grace *g, via_grace_fn *fn, void *user)
 {
 	struct call *call = malloc(sizeof(*call));
-	const uint64_t one = 1;
 
-	if (!call) {
-		wait_here(g);
-		fn(user);
-		return;
-	}
+	if (!call)
+		call = take_spare(g);
 	*call = (struct call){ .fn = fn, .user = user };
 
 	pthread_mutex_lock(&g->lock);
@@ -223,10 +262,10 @@ void via_grace_call(struct via_grace *g, via_grace_fn *fn, void *user)
 	pthread_mutex_unlock(&g->lock);
 
 	if (queue == &g->done) {
-		if (write(g->event_fd, &one, sizeof(one)) < 0)
-			run_done(g);
+		tell_loop(g);
 	} else if (!g->has_helper && helper_start(g) < 0) {
 		wait_here(g);
+		tell_loop(g);
 	}
 }
 
@@ -242,6 +281,8 @@ int via_grace_create(struct via_grace **grace, struct via_loop *loop, struct via
 	pthread_cond_init(&g->wake, NULL);
 	calls_init(&g->waiting);
 	calls_init(&g->done);
+	for (int i = 0; i < NR_SPARE; i++)
+		give_back(g, &g->spare[i]);
 
 	g->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (g->event_fd < 0) {
@@ -265,8 +306,10 @@ void via_grace_free(struct via_grace *g)
 {
 	if (!g)
 		return;
-	while (g->has_helper || g->waiting.first || g->done.first)
+	while (g->has_helper || g->waiting.first || g->done.first) {
 		wait_here(g);
+		run_done(g);
+	}
 	via_loop_unwatch(g->watch);
 	via_timer_free(g->slow);
 	if (g->event_fd >= 0)
