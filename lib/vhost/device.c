@@ -323,7 +323,8 @@ VIA_EXPORT int via_device_open(struct via_device **device, struct via_loop *loop
 	dev->config.name = dev->name;
 	dev->config.path = dev->path;
 
-	ret = dev->name && dev->path ? init(dev, err) : via_fail(err, -ENOMEM, "no memory");
+	ret = dev->name && dev->path ? init(dev, err)
+				     : via_fail(err, -ENOMEM, "no memory for a device");
 	if (ret < 0) {
 		destroy(dev);
 		return ret;

@@ -97,7 +97,7 @@ static int ring_create(struct vu_queue *q, struct vu_ring **ring, struct via_err
 				q->num);
 	r = malloc(sizeof(*r));
 	if (!r)
-		return via_fail(err, -ENOMEM, "no memory");
+		return via_fail(err, -ENOMEM, "no memory for queue %u", q->index);
 	*r = (struct vu_ring){
 		.ring = {
 			.mem = dev->memory->mem,
@@ -287,21 +287,29 @@ static int queue_start(struct vu_queue *q, struct via_error *err)
 	return 0;
 }
 
+/* A front-end that broke a rule hears nothing of it, and nothing changes until it says something else.
+ * Where the want of memory is ours it is told, by the end of the connection: it can come back. */
+static void queue_refuse(struct vu_queue *q, int why, const char *text)
+{
+	snprintf(q->refused, sizeof(q->refused), "%.*s", (int)sizeof(q->refused) - 1, text);
+	if (why == -ENOMEM) {
+		vu_session_end(q->dev, VU_END_FINE, q->refused);
+		return;
+	}
+	q->dev->faults.starts++;
+	vu_log(q->dev, VIA_LOG_ERROR, "queue %u does not start: %s", q->index, q->refused);
+}
+
 void vu_queues_start(struct via_device *dev)
 {
 	struct via_error err;
 
-	if (dev->session != VU_CONNECTED)
-		return;
-	for (uint16_t i = 0; i < dev->nr_queues; i++) {
+	for (uint16_t i = 0; i < dev->nr_queues && dev->session == VU_CONNECTED; i++) {
 		struct vu_queue *q = &dev->queue[i];
+		int ret = can_start(q) ? queue_start(q, &err) : 0;
 
-		if (!can_start(q) || queue_start(q, &err) == 0)
-			continue;
-		snprintf(q->refused, sizeof(q->refused), "%.*s", (int)sizeof(q->refused) - 1,
-			 err.text);
-		dev->faults.starts++;
-		vu_log(dev, VIA_LOG_ERROR, "queue %u does not start: %s", i, q->refused);
+		if (ret < 0)
+			queue_refuse(q, ret, err.text);
 	}
 }
 
