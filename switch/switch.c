@@ -23,7 +23,8 @@
 #include "switch/capture.h"
 #include "switch/worker.h"
 
-#define REBALANCE_MS 1000
+#define REBALANCE_MS  1000
+#define REFUSED_TURNS 200 /* of the loop, until a port that was refused is gone */
 
 /* A port, as control knows it. */
 struct place {
@@ -772,10 +773,27 @@ int sw_create(struct sw_switch **sw, const struct sw_config *config, struct via_
 	return 0;
 }
 
+static bool has_places(const struct sw_switch *sw)
+{
+	for (uint32_t i = 0; i < sw->nr_places; i++)
+		if (sw->place[i])
+			return true;
+	return false;
+}
+
+/* A port that was opened and then refused for want of memory is on its way out, and whoever asked for
+ * it does not wait for that. */
+static void wait_for_refused(struct sw_switch *sw)
+{
+	for (int turns = 0; turns < REFUSED_TURNS && has_places(sw); turns++)
+		via_loop_turn(sw->loop, 10);
+}
+
 void sw_free(struct sw_switch *sw)
 {
 	if (!sw)
 		return;
+	wait_for_refused(sw);
 	sw_capture_stop(sw, NULL, NULL);
 	sw_workers_stop(&sw->core);
 	via_timer_free(sw->rebalancing);
