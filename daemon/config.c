@@ -129,18 +129,24 @@ static struct cfg *with_defaults(void)
 		return NULL;
 	cfg->nr_workers = 1;
 	cfg->poll_us = CFG_POLL_US;
-	if (daemon_default_control(path) == 0)
-		cfg->control = strdup(path);
-	return cfg;
+	if (daemon_default_control(path) < 0)
+		return cfg;
+	cfg->control = strdup(path);
+	if (cfg->control)
+		return cfg;
+	cfg_free(cfg);
+	return NULL;
 }
 
-static void default_run_dir(struct cfg *cfg)
+static void default_run_dir(struct cfg *cfg, struct mistakes *m)
 {
 	if (cfg->run_dir || !cfg->control)
 		return;
 	cfg->run_dir = strdup(cfg->control);
 	if (cfg->run_dir)
 		strrchr(cfg->run_dir, '/')[0] = '\0';
+	else
+		mistakes_add(m, 0, "no memory to read the configuration");
 }
 
 struct cfg *cfg_from_yaml(const char *text, size_t size, struct mistakes *m)
@@ -151,7 +157,7 @@ struct cfg *cfg_from_yaml(const char *text, size_t size, struct mistakes *m)
 
 	if (tree && cfg) {
 		schema_read(cfg, tree, m);
-		default_run_dir(cfg);
+		default_run_dir(cfg, m);
 	}
 	node_free(tree);
 	if (tree && cfg && m->n == before)
@@ -223,14 +229,14 @@ void cfg_remove_static(struct cfg *cfg, const uint8_t mac[6], uint16_t vlan)
 
 int cfg_add_static(struct cfg *cfg, const struct cfg_static *entry)
 {
-	struct cfg_static *statics;
+	struct cfg_static *statics =
+		realloc(cfg->statics, (cfg->nr_statics + 1) * sizeof(*statics));
 
-	cfg_remove_static(cfg, entry->mac, entry->vlan);
-	statics = realloc(cfg->statics, (cfg->nr_statics + 1) * sizeof(*statics));
 	if (!statics)
 		return -1;
-	statics[cfg->nr_statics++] = *entry;
 	cfg->statics = statics;
+	cfg_remove_static(cfg, entry->mac, entry->vlan);
+	statics[cfg->nr_statics++] = *entry;
 	return 0;
 }
 

@@ -6,6 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+static char no_memory[] = "no memory to say what is wrong";
+
+/* A mistake that is not counted would be none: without memory it is said in fewer words. */
+static void add_without_memory(struct mistakes *m)
+{
+	if (m->n > 0)
+		return; /* something is said already */
+	m->last_resort = (struct mistake){ .text = no_memory };
+	m->list = &m->last_resort;
+	m->n = 1;
+}
+
 void mistakes_add(struct mistakes *m, unsigned int line, const char *format, ...)
 {
 	struct mistake *list;
@@ -13,16 +25,19 @@ void mistakes_add(struct mistakes *m, unsigned int line, const char *format, ...
 	char *text;
 	int ret;
 
-	if (m->n >= NODE_MAX_MISTAKES)
+	if (m->n >= NODE_MAX_MISTAKES || m->list == &m->last_resort)
 		return;
 	va_start(ap, format);
 	ret = vasprintf(&text, format, ap);
 	va_end(ap);
-	if (ret < 0)
+	if (ret < 0) {
+		add_without_memory(m);
 		return;
+	}
 	list = realloc(m->list, (m->n + 1) * sizeof(*list));
 	if (!list) {
 		free(text);
+		add_without_memory(m);
 		return;
 	}
 	m->list = list;
@@ -56,9 +71,10 @@ void mistakes_print(const struct mistakes *m, const char *file, FILE *out)
 
 void mistakes_fini(struct mistakes *m)
 {
-	for (size_t i = 0; i < m->n; i++)
+	for (size_t i = 0; i < m->n && m->list != &m->last_resort; i++)
 		free(m->list[i].text);
-	free(m->list);
+	if (m->list != &m->last_resort)
+		free(m->list);
 	*m = (struct mistakes){ 0 };
 }
 

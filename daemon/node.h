@@ -35,6 +35,7 @@ struct mistakes {
 		char *text;        /* owned */
 	} * list;
 	size_t n;
+	struct mistake last_resort; /* the list where there is no memory for one */
 };
 
 /* Adds one (beyond NODE_MAX_MISTAKES it is forgotten). */

@@ -69,11 +69,25 @@ bool reader_switch(struct reader *r, const struct node *value)
 	return on;
 }
 
+void reader_no_memory(struct reader *r)
+{
+	mistakes_add(r->m, 0, "no memory to read the configuration");
+}
+
+char *reader_copy(struct reader *r, const char *text)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		reader_no_memory(r);
+	return copy;
+}
+
 char *reader_string(struct reader *r, const struct node *value, const char *must_be)
 {
 	const char *text = reader_text(r, value, must_be);
 
-	return text ? strdup(text) : NULL;
+	return text ? reader_copy(r, text) : NULL;
 }
 
 bool reader_is_socket_path(struct reader *r, const struct node *value, const char *text)

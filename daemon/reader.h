@@ -37,6 +37,10 @@ const char *reader_text(struct reader *r, const struct node *value, const char *
 /* A number from 'min' to 'max'; 'min' after having reported that it is none. */
 uint64_t reader_uint(struct reader *r, const struct node *value, uint64_t min, uint64_t max);
 bool reader_switch(struct reader *r, const struct node *value);
+/* "no memory …": what would be lost is a mistake. */
+void reader_no_memory(struct reader *r);
+/* A copy of 'text', to free(); NULL after having reported that there is no memory. */
+char *reader_copy(struct reader *r, const char *text);
 /* Like reader_text(); the caller frees. */
 char *reader_string(struct reader *r, const struct node *value, const char *must_be);
 /* Whether 'text', the value or a part of it, can be the path of a UNIX socket; says why not. */

@@ -111,7 +111,8 @@ static void fdb_static(struct reader *r, const struct node *value)
 	for (const struct node *child = value->first; child; child = child->next) {
 		schema_read_static(&entry, child, r->m);
 		check_twice(r, &entry);
-		cfg_add_static(r->cfg, &entry);
+		if (cfg_add_static(r->cfg, &entry) < 0)
+			reader_no_memory(r);
 	}
 }
 
@@ -134,7 +135,7 @@ static void top_control(struct reader *r, const struct node *value)
 	if (!text || !reader_is_socket_path(r, value, text))
 		return;
 	free(r->cfg->control);
-	r->cfg->control = strdup(text);
+	r->cfg->control = reader_copy(r, text);
 }
 
 #define METRICS_FORM "unix:/path/of/socket or ADDRESS:PORT, such as 127.0.0.1:9101"
@@ -157,7 +158,7 @@ static void top_metrics(struct reader *r, const struct node *value)
 	}
 	r->metrics_line = value->line;
 	free(r->cfg->metrics);
-	r->cfg->metrics = strdup(text);
+	r->cfg->metrics = reader_copy(r, text);
 }
 
 static void top_run_dir(struct reader *r, const struct node *value)
@@ -171,7 +172,7 @@ static void top_run_dir(struct reader *r, const struct node *value)
 		return;
 	}
 	free(r->cfg->run_dir);
-	r->cfg->run_dir = strdup(text);
+	r->cfg->run_dir = reader_copy(r, text);
 }
 
 static void top_user(struct reader *r, const struct node *value)
@@ -225,8 +226,10 @@ static void read_cpus(struct reader *r, const struct node *list)
 	}
 	free(r->cfg->cpus);
 	r->cfg->cpus = calloc(n, sizeof(int));
-	if (!r->cfg->cpus)
+	if (!r->cfg->cpus) {
+		reader_no_memory(r);
 		return;
+	}
 	r->cfg->nr_workers = n;
 	n = 0;
 	for (const struct node *worker = list->first; worker; worker = worker->next, n++) {
@@ -284,13 +287,17 @@ static void read_port_of_list(struct reader *r, const struct node *map)
 {
 	struct cfg_port *port = calloc(1, sizeof(*port));
 
-	if (!port)
+	if (!port) {
+		reader_no_memory(r);
 		return;
+	}
 	schema_read_port(port, map, r->m);
 	if (port->ops && port->name[0])
 		schema_check_among_ports(r->cfg, port, NULL, r->m);
-	if (cfg_add_port(r->cfg, port) < 0)
-		cfg_port_free(port);
+	if (cfg_add_port(r->cfg, port) == 0)
+		return;
+	reader_no_memory(r);
+	cfg_port_free(port);
 }
 
 static void top_ports(struct reader *r, const struct node *value)
@@ -335,12 +342,13 @@ static const struct schema_key top_keys[] = {
 void schema_read(struct cfg *cfg, const struct node *map, struct mistakes *m)
 {
 	struct reader r = { .m = m, .cfg = cfg };
+	const size_t before = m->n;
 
 	reader_map(&r, map, top_keys);
 	for (uint32_t i = 0; i < cfg->nr_statics; i++)
 		schema_check_static(cfg, &cfg->statics[i], m);
 	schema_check_sockets(cfg, r.metrics_line, m);
-	if (!cfg->control)
+	if (!cfg->control && m->n == before)
 		mistakes_add(m, 0,
 			     "XDG_RUNTIME_DIR is not set, so there is no place for the control "
 			     "socket; give one, such as 'control: /tmp/viaduct/control.sock'");

@@ -239,6 +239,8 @@ static void features_of_text(struct reader *r, const struct node *value,
 {
 	char *copy = strdup(value->text), *rest = copy, *word;
 
+	if (!copy)
+		reader_no_memory(r);
 	while (copy && (word = strsep(&rest, ","))) {
 		char *state = strchr(word, ':');
 
@@ -266,17 +268,17 @@ static char *read_features(struct reader *r, const struct node *value,
 		describe_form(key, form, sizeof(form));
 		reader_wrong(r, value, form);
 	}
-	return list[0] ? strdup(list) : NULL;
+	return list[0] ? reader_copy(r, list) : NULL;
 }
 
 /* Switches are handed over as on or off, whichever word the file has. */
-static char *normal_text(const char *text, const struct via_port_key *key)
+static char *normal_text(struct reader *r, const char *text, const struct via_port_key *key)
 {
 	bool on;
 
 	if (key->kind == VIA_KEY_SWITCH && value_switch(text, &on))
-		return strdup(on ? "on" : "off");
-	return strdup(text);
+		return reader_copy(r, on ? "on" : "off");
+	return reader_copy(r, text);
 }
 
 static char *read_option(struct reader *r, const struct node *value, const struct via_port_key *key)
@@ -290,7 +292,7 @@ static char *read_option(struct reader *r, const struct node *value, const struc
 	if (!reader_text(r, value, form))
 		return NULL;
 	if (fits(r, value, key, &reported) && (!key->fits || key->fits(value->text)))
-		return normal_text(value->text, key);
+		return normal_text(r, value->text, key);
 	if (!reported)
 		reader_wrong(r, value, form);
 	return NULL;
@@ -304,12 +306,14 @@ static const struct via_port_key *find_option(const struct via_port_ops *ops, co
 	return NULL;
 }
 
-static void add_option(struct cfg_port *port, const char *key, char *value)
+static void add_option(struct reader *r, const char *key, char *value)
 {
+	struct cfg_port *port = r->port;
 	struct via_port_option *options =
 		realloc(port->options, (port->nr_options + 2) * sizeof(*options));
 
 	if (!options) {
+		reader_no_memory(r);
 		free(value);
 		return;
 	}
@@ -334,7 +338,7 @@ static void read_type_keys(struct reader *r, const struct node *map)
 		}
 		text = read_option(r, value, key);
 		if (text)
-			add_option(r->port, key->name, text);
+			add_option(r, key->name, text);
 	}
 	for (const struct via_port_key *key = ops->keys; key && key->name; key++)
 		if (key->required && !node_get(map, key->name))
