@@ -32,7 +32,8 @@ static void refuse(struct rpc_call *call, enum rpc_code code, const char *prefix
 {
 	char *text = join_mistakes(m);
 
-	rpc_error(call, code, "%s%s", prefix, text ? text : "no memory");
+	rpc_error(call, code, "%s%s", prefix,
+		  text && text[0] ? text : "no memory for what was asked");
 	free(text);
 	mistakes_fini(m);
 }
@@ -51,7 +52,7 @@ static void answer_change(void *user, const struct node *report)
 	for (const struct node *text = failed->first; text; text = text->next)
 		mistakes_add(&m, 0, "%s", text->text);
 	for (const struct node *list = report->first; list; list = list->next)
-		if (list != failed && strcmp(list->key, "notes") != 0)
+		if (list != failed && list->first && strcmp(list->key, "notes") != 0)
 			mistakes_add(&m, 0, "%s all the same: %s%s", list->key, list->first->text,
 				     list->first->next ? ", …" : "");
 	refuse(call, RPC_FAILED, "", &m);

@@ -70,9 +70,9 @@ void method_fdb_add(struct daemon *d, struct rpc_call *call, const json_t *param
 
 	if (!map)
 		rpc_error(call, RPC_INVALID_PARAMS,
-			  "fdb.add: the parameters are nested too deeply");
+			  "fdb.add: no memory for the parameters, or they are nested too deeply");
 	else if (!cfg_static_from_node(&entry, map, d->cfg, &m))
-		rpc_error(call, RPC_INVALID_PARAMS, "%s", m.n ? m.list[0].text : "no memory");
+		rpc_error(call, RPC_INVALID_PARAMS, "%s", m.list[0].text);
 	else if (change_add_static(d, &entry, &err) < 0)
 		rpc_error(call, RPC_FAILED, "%s", err.text);
 	else

@@ -50,6 +50,20 @@ struct rpc {
 	void (*client_gone)(struct daemon *d, void *client);
 };
 
+/*
+ * jansson leaves out what it has no memory for, of texts that it writes as well, and says so nowhere:
+ * whatever failed since a call began makes its answer one about memory.
+ */
+static bool json_failed;
+
+static void *json_alloc(size_t size)
+{
+	void *block = malloc(size);
+
+	json_failed = json_failed || !block;
+	return block;
+}
+
 /* ---- buffers ---- */
 
 static int buffer_add(struct buffer *b, const char *data, size_t size, size_t max)
@@ -144,18 +158,31 @@ static int client_flush(struct rpc_client *client)
 	return 0;
 }
 
+static void client_put(struct rpc_client *client, const char *text, size_t size)
+{
+	if (buffer_add(&client->out, text, size, RPC_MAX_OUTPUT - 1) == 0 &&
+	    buffer_add(&client->out, "\n", 1, RPC_MAX_OUTPUT) == 0)
+		return;
+	via_log(VIA_LOG_WARNING, "control: a client does not take its answers; closing it");
+	buffer_drop(&client->in, client->in.used);
+	client->at_end = true;
+	shutdown(client->fd, SHUT_RDWR); /* its end comes as EPOLLHUP */
+}
+
+/* 'answer' may be NULL, for want of memory. */
 static void client_say(struct rpc_client *client, const json_t *answer)
 {
-	char *text = json_dumps(answer, JSON_COMPACT);
+	static const char no_memory[] =
+		"{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32603,"
+		"\"message\":\"no memory to read the request or to answer it\"}}";
+	char *text = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
 	size_t size = text ? strlen(text) : 0;
 
-	if (!text || buffer_add(&client->out, text, size, RPC_MAX_OUTPUT - 1) < 0 ||
-	    buffer_add(&client->out, "\n", 1, RPC_MAX_OUTPUT) < 0) {
-		via_log(VIA_LOG_WARNING, "control: a client does not take its answers; closing it");
-		buffer_drop(&client->in, client->in.used);
-		client->at_end = true;
-		shutdown(client->fd, SHUT_RDWR); /* its end comes as EPOLLHUP */
-	}
+	if (!text || json_failed)
+		client_put(client, no_memory, sizeof(no_memory) - 1);
+	else
+		client_put(client, text, size);
+	json_failed = false;
 	free(text);
 	if (size > RPC_TRIM_SIZE)
 		malloc_trim(0);
@@ -175,11 +202,10 @@ static void say_error(struct rpc_client *client, json_t *id, enum rpc_code code,
 			  "error", "code", (int)code, "message", text);
 
 	/* A text that is not UTF-8 came from the client itself. */
-	if (!answer)
+	if (!answer && !json_failed)
 		answer = json_pack("{s:s, s:n, s:{s:i, s:s}}", "jsonrpc", "2.0", "id", "error",
 				   "code", (int)code, "message", "the request is not UTF-8");
-	if (answer)
-		client_say(client, answer);
+	client_say(client, answer);
 	json_decref(answer);
 }
 
@@ -212,9 +238,9 @@ void rpc_result(struct rpc_call *call, json_t *result)
 		say_error(client, call->id, RPC_INTERNAL, "no memory for the answer");
 	} else if (client && call->id) {
 		json_t *answer = answer_for(call->id);
+		bool is_whole = answer && json_object_set(answer, "result", result) == 0;
 
-		if (answer && json_object_set(answer, "result", result) == 0)
-			client_say(client, answer);
+		client_say(client, is_whole ? answer : NULL);
 		json_decref(answer);
 	}
 	json_decref(result);
@@ -233,7 +259,8 @@ void rpc_error(struct rpc_call *call, enum rpc_code code, const char *format, ..
 	ret = vasprintf(&text, format, ap);
 	va_end(ap);
 	if (client && call->id)
-		say_error(client, call->id, code, ret < 0 ? "no memory" : text);
+		say_error(client, call->id, code,
+			  ret < 0 ? "no memory to say what is wrong" : text);
 	if (ret >= 0)
 		free(text);
 	call_end(call);
@@ -408,7 +435,7 @@ static int check_call(struct rpc_call *call, struct via_error *err)
 	if (!params) {
 		params = json_object();
 		if (json_object_set_new(call->request, "params", params) < 0)
-			return via_fail(err, RPC_INTERNAL, "no memory");
+			return via_fail(err, RPC_INTERNAL, "no memory for the call's parameters");
 	}
 	if (!json_is_object(params))
 		return via_fail(err, RPC_INVALID_PARAMS,
@@ -427,7 +454,7 @@ static void serve_request(struct rpc_client *client, json_t *request)
 
 	if (!call) {
 		json_decref(request);
-		say_error(client, NULL, RPC_INTERNAL, "no memory");
+		say_error(client, NULL, RPC_INTERNAL, "no memory for the call");
 		return;
 	}
 	*call = (struct rpc_call){ .client = client, .request = request };
@@ -449,9 +476,14 @@ static void serve_line(struct rpc_client *client, const char *line, size_t size)
 	char text[JSON_ERROR_TEXT_LENGTH + 64];
 	json_t *request;
 
+	json_failed = false;
 	request = json_loadb(line, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
 	if (request) {
 		serve_request(client, request);
+		return;
+	}
+	if (json_failed) {
+		client_say(client, NULL);
 		return;
 	}
 	snprintf(text, sizeof(text), "not JSON: %s, column %d", error.text, error.column);
@@ -475,7 +507,9 @@ static void serve_lines(struct rpc_client *client)
 			line[size] = '\0';
 		}
 		buffer_drop(&client->in, size + (end ? 1 : 0));
-		if (line && strspn(line, " \t\r") < size)
+		if (!line)
+			client_say(client, NULL);
+		else if (strspn(line, " \t\r") < size)
 			serve_line(client, line, size);
 		free(line);
 	}
@@ -501,9 +535,13 @@ static int client_read(struct rpc_client *client)
 		client->at_end = true;
 		return (int)got;
 	}
-	if (buffer_add(&client->in, bytes, (size_t)got, RPC_MAX_LINE) == 0)
+	got = buffer_add(&client->in, bytes, (size_t)got, RPC_MAX_LINE);
+	if (got == 0)
 		return 0;
-	say_error(client, NULL, RPC_INVALID_REQUEST, "a request has at most 262144 bytes");
+	if (got == -ENOMEM)
+		client_say(client, NULL);
+	else
+		say_error(client, NULL, RPC_INVALID_REQUEST, "a request has at most 262144 bytes");
 	buffer_drop(&client->in, client->in.used);
 	client->at_end = true;
 	return 0;
@@ -584,6 +622,7 @@ int rpc_create(struct rpc **out, struct daemon *d, int listen_fd,
 	struct rpc *rpc = calloc(1, sizeof(*rpc));
 	int ret = 0;
 
+	json_set_alloc_funcs(json_alloc, free);
 	if (!rpc)
 		return via_fail(err, -ENOMEM, "no memory for the control API");
 	*rpc = (struct rpc){ .daemon = d, .listen_fd = listen_fd, .client_gone = client_gone };
