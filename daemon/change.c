@@ -33,12 +33,27 @@ struct change {
 	struct cfg_static *statics; /* to add when the ports are there */
 	uint32_t nr_statics;
 	struct node *report;
+	struct node *spare; /* of the report: what to say where there is no memory to say more */
 	change_done_fn *done;
 	void *user;
 };
 
 static void report(struct change *change, const char *list, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* Something is missing in the report: then something has failed. */
+static void report_loss(struct change *change)
+{
+	struct node *failed = node_get(change->report, "failed");
+
+	if (failed && failed->first)
+		return;
+	if (failed)
+		node_remove(change->report, "failed");
+	node_add(change->report, NULL,
+		 change->spare); /* has its key, so that this needs no memory */
+	change->spare = NULL;
+}
 
 static void report(struct change *change, const char *list, const char *format, ...)
 {
@@ -51,7 +66,8 @@ static void report(struct change *change, const char *list, const char *format, 
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	node_add_string(names, NULL, text);
+	if (!node_add_string(names, NULL, text))
+		report_loss(change);
 }
 
 void change_note(struct change *change, const char *format, ...)
@@ -65,6 +81,28 @@ void change_note(struct change *change, const char *format, ...)
 	report(change, "notes", "%s", text);
 }
 
+static struct node *spare_report(void)
+{
+	struct node *map = node_create(NODE_MAP, NULL), *spare = NULL;
+	struct node *list = map ? node_add(map, "failed", node_create(NODE_LIST, NULL)) : NULL;
+
+	if (list && node_add_string(list, NULL, "no memory to say all that happened")) {
+		spare = list;
+		map->first = map->last = NULL; /* the list is nobody's */
+	}
+	node_free(map);
+	return spare;
+}
+
+static void change_free(struct change *change)
+{
+	node_free(change->report);
+	node_free(change->spare);
+	free(change->planned);
+	free(change->statics);
+	free(change);
+}
+
 struct change *change_begin(struct daemon *d, change_done_fn *done, void *user)
 {
 	struct change *change = d->change ? NULL : calloc(1, sizeof(*change));
@@ -74,10 +112,11 @@ struct change *change_begin(struct daemon *d, change_done_fn *done, void *user)
 	*change = (struct change){ .d = d,
 				   .nr_closing = 1,
 				   .report = node_create(NODE_MAP, NULL),
+				   .spare = spare_report(),
 				   .done = done,
 				   .user = user };
-	if (!change->report) {
-		free(change);
+	if (!change->report || !change->spare) {
+		change_free(change);
 		return NULL;
 	}
 	d->change = change;
@@ -131,17 +170,17 @@ static int open_port(struct daemon *d, const struct cfg_port *port, struct via_e
 /* Opens 'port' and takes it into the running configuration, which then owns it. */
 static int bring_in(struct daemon *d, struct cfg_port *port, struct via_error *err)
 {
-	int ret = open_port(d, port, err);
+	int ret;
 
+	if (cfg_add_port(d->cfg, port) < 0)
+		return via_fail(err, -ENOMEM, "port '%s': no memory", port->name);
+	ret = open_port(d, port, err);
 	if (ret < 0) {
 		char name[64];
 
+		cfg_take_port(d->cfg, port->name);
 		snprintf(name, sizeof(name), "port '%s'", port->name);
 		return strstr(err->text, name) ? ret : via_fail_in(err, ret, "%s", name);
-	}
-	if (cfg_add_port(d->cfg, port) < 0) {
-		sw_port_del(d->sw, (uint32_t)sw_port_find(d->sw, port->name), NULL, NULL, NULL);
-		return via_fail(err, -ENOMEM, "port '%s': no memory", port->name);
 	}
 	add_statics_of(d, port->name);
 	return 0;
@@ -229,10 +268,7 @@ static void finish(struct change *change)
 	change_trim(d);
 	d->change = NULL;
 	change->done(change->user, change->report);
-	node_free(change->report);
-	free(change->planned);
-	free(change->statics);
-	free(change);
+	change_free(change);
 	d->change_ended(d);
 }
 
@@ -249,19 +285,23 @@ void change_run(struct change *change)
 	one_closed(change); /* the one of change_begin() */
 }
 
-static void plan(struct change *change, struct cfg_port *port, struct cfg_port *old)
+/* Makes sure that plan() works: before a port is closed for it. Reports if not. */
+static bool can_plan(struct change *change, const char *name)
 {
 	struct planned *planned =
 		realloc(change->planned, (change->nr_planned + 1) * sizeof(*planned));
 
 	if (!planned) {
-		report(change, "failed", "port '%s': no memory", port->name);
-		cfg_port_free(port);
-		cfg_port_free(old);
-		return;
+		report(change, "failed", "port '%s': no memory to plan what is to be done", name);
+		return false;
 	}
 	change->planned = planned;
-	planned[change->nr_planned++] = (struct planned){ port, old };
+	return true;
+}
+
+static void plan(struct change *change, struct cfg_port *port, struct cfg_port *old)
+{
+	change->planned[change->nr_planned++] = (struct planned){ port, old };
 }
 
 /* Closes the port; it leaves the running configuration at once. Returns what it was (owned by the
@@ -288,7 +328,10 @@ static struct cfg_port *close_port(struct change *change, const char *name)
 
 void change_add(struct change *change, struct cfg_port *port)
 {
-	plan(change, port, NULL);
+	if (can_plan(change, port->name))
+		plan(change, port, NULL);
+	else
+		cfg_port_free(port);
 }
 
 void change_del(struct change *change, const char *name)
@@ -328,7 +371,7 @@ void change_set(struct change *change, struct cfg_port *port)
 		cfg_port_free(port);
 		return;
 	}
-	running = close_port(change, port->name);
+	running = can_plan(change, port->name) ? close_port(change, port->name) : NULL;
 	if (running)
 		plan(change, port, running);
 	else
@@ -394,8 +437,10 @@ static void collect_statics(struct change *change, const struct cfg *wanted)
 			change_del_static(change->d, s.mac, s.vlan, NULL);
 	}
 	change->statics = calloc(wanted->nr_statics + 1, sizeof(*change->statics));
-	if (!change->statics)
+	if (!change->statics) {
+		report(change, "failed", "no memory for static addresses");
 		return;
+	}
 	for (uint32_t i = 0; i < wanted->nr_statics; i++)
 		if (!find_static(now, &wanted->statics[i]))
 			change->statics[change->nr_statics++] = wanted->statics[i];
@@ -434,12 +479,12 @@ int change_add_static(struct daemon *d, const struct cfg_static *entry, struct v
 
 	if (index < 0)
 		return via_fail(err, -ENOENT, "there is no port '%s'", entry->port);
-	ret = sw_fdb_add(d->sw, entry->mac, entry->vlan, (uint32_t)index, err);
-	if (ret < 0)
-		return ret;
 	if (cfg_add_static(d->cfg, entry) < 0)
 		return via_fail(err, -ENOMEM, "no memory to remember the address");
-	return 0;
+	ret = sw_fdb_add(d->sw, entry->mac, entry->vlan, (uint32_t)index, err);
+	if (ret < 0)
+		cfg_remove_static(d->cfg, entry->mac, entry->vlan);
+	return ret;
 }
 
 int change_del_static(struct daemon *d, const uint8_t mac[6], uint16_t vlan, struct via_error *err)
@@ -469,8 +514,10 @@ void change_remember(struct daemon *d)
 
 	/* Cut first: a crash in between leaves an empty file, which is a valid configuration, never
 	 * half of one. */
-	if (text && (ftruncate(d->running_fd, 0) < 0 ||
-		     pwrite(d->running_fd, text, size, 0) != (ssize_t)size))
+	if (d->running_fd >= 0 && !text)
+		via_log(VIA_LOG_WARNING, "no memory to remember the configuration");
+	else if (text && (ftruncate(d->running_fd, 0) < 0 ||
+			  pwrite(d->running_fd, text, size, 0) != (ssize_t)size))
 		via_log(VIA_LOG_WARNING, "cannot remember the configuration: %s", strerror(errno));
 	free(text);
 	node_free(tree);
