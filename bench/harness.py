@@ -13,7 +13,6 @@ import fnmatch
 import json
 import os
 import re
-import statistics
 import subprocess
 import sys
 import time
@@ -95,17 +94,26 @@ class Cores:
     """How far apart the two cores are: cycles that a cache line takes to the other one and back.
 
     The host of a virtual machine moves its cores at times, from one cache to another, and everything
-    that two cores do together is several times slower or quicker then. So a pass counts only if the
-    cores were as near as they are most of the time before and after it, whoever the subject is."""
+    that two cores do together is several times slower then, for a part of a second or for minutes. So a
+    pass counts only if the cores were near before and after it, whoever the subject is. At times they
+    are even two threads of one core, which is not what near means: it is what they often are."""
 
-    NEAR = 1.5                      # times the median of all looks
-    WAIT = 0.5                      # seconds for them to come back
+    NEAR = 1.5                      # times the quartile of all looks
+    LOOKS = 20                      # before the first pass
+    WAIT = 0.25                     # seconds for them to come back
+    PATIENCE = 160                  # times that it waits, in each comparison
 
     def __init__(self, tries):
         self.tries, self.seen = tries, []
-        self.far = 0                # passes that were given up, as they never were
-        for _ in range(5):
+        for _ in range(self.LOOKS):
             self.near()
+            time.sleep(self.WAIT)
+        self.begin()
+
+    def begin(self):
+        """Of a comparison."""
+        self.patience = self.PATIENCE
+        self.far = 0                # passes that were given up, as they never were near
 
     def near(self):
         """Whether they are near now. They always are where that cannot be said."""
@@ -113,12 +121,12 @@ class Cores:
         if now is None:
             return True
         self.seen.append(now)
-        return now <= self.NEAR * statistics.median(self.seen)
+        return now <= self.NEAR * sorted(self.seen)[len(self.seen) // 4]
 
     @staticmethod
     def distance():
         done = subprocess.run([build_folder() + "/bench/bench-limits", "-a", str(LOAD_CPU),
-                               "-b", str(BACK_END_CPU), "-t", "0.02", "lines", "1"],
+                               "-b", str(BACK_END_CPU), "-t", "0.01", "lines", "1"],
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         found = re.search(r"([\d.]+) cycles", done.stdout)
         return float(found.group(1)) if found else None
@@ -127,19 +135,17 @@ class Cores:
         """What it returns, while the cores are near; None if they were not, after some tries: a
         figure of cores that are far apart is another machine's."""
         for _ in range(self.tries):
-            for _ in range(self.tries):
-                if self.near():
-                    break
-                time.sleep(self.WAIT)
+            self._wait()
             value = function()
             if self.near():
                 return value
         self.far += 1
         return None
 
-
-def at_once(function):
-    return function()
+    def _wait(self):
+        while self.patience > 0 and not self.near():
+            time.sleep(self.WAIT)
+            self.patience -= 1
 
 
 class Bench:
@@ -173,21 +179,20 @@ class Bench:
                     peer: {"testpmd": ">= 1.8", "ovs": ">= 2.5"}
         command     what a reader may type to see the same
         size        bytes of a frame, for the share of what the machine can do (suites/limits.py)
-        brief       passes are so brief that most rounds meet one and the same machine: there are BRIEF
-                    times as many, and nobody looks at the cores in between
+        brief       passes are: there are BRIEF times as many rounds
         """
         if not self.wants(name):
             return
         shape = {"name": name, "unit": unit, "better": better, "goal": goal, "command": command,
                  "size": size, "baseline": baseline or next(iter(subjects)),
                  "rounds": self.rounds * (BRIEF if brief else 1)}
-        each_pass = at_once if brief else self.cores.measure
-        rounds, failed, self.cores.far = [], {}, 0
+        rounds, failed = [], {}
+        self.cores.begin()
         whole = 0
         while self._goes_on(rounds, shape, whole):
             far = self.cores.far
             self._say("%s: round %d" % (name, len(rounds) + 1))
-            rounds.append(self._round(subjects, shape["baseline"], len(rounds), failed, each_pass))
+            rounds.append(self._round(subjects, shape["baseline"], len(rounds), failed))
             whole += far == self.cores.far
         for figure in figures_of(rounds, shape, subjects):
             self._keep({**figure, "failed": failed, "far": self.cores.far})
@@ -230,14 +235,14 @@ class Bench:
         wanted, most = shape["rounds"], PATIENCE * shape["rounds"]
         if len(rounds) < wanted:
             return True
-        if len(rounds) >= most or self.quick:
+        if len(rounds) >= most or self.quick or self.cores.patience <= 0:
             return False
         names = dict.fromkeys(name for found in rounds for name in found)
         figures = [Figure(record) for record in figures_of(rounds, shape, names)]
         figures = [figure for figure in figures if figure.goals] or figures
         return whole < wanted or any(figure.noise() for figure in figures)
 
-    def _round(self, subjects, baseline, number, failed, each_pass):
+    def _round(self, subjects, baseline, number, failed):
         """{subject: {metric: value}} of a round. Who fails once is not asked again."""
         found = {}
         for place in passes(subjects, baseline, number):
@@ -245,7 +250,7 @@ class Bench:
             if name in failed:
                 continue
             try:
-                value = each_pass(subjects[name])
+                value = self.cores.measure(subjects[name])
             except LabError as error:
                 failed[name] = str(error)
                 self._say("%s failed: %s" % (name, error))
