@@ -96,15 +96,16 @@ class Cores:
     The host of a virtual machine moves its cores at times, from one cache to another, and everything
     that two cores do together is several times slower then, for a part of a second or for minutes. So a
     pass counts only if the cores were near before and after it, whoever the subject is. At times they
-    are even two threads of one core, which is not what near means: it is what they often are."""
+    are even two threads of one core, which is not what near means: it is what they often are, for some
+    seconds at least."""
 
-    NEAR = 1.5                      # times the quartile of all looks
-    LOOKS = 20                      # before the first pass
+    NEAR = 1.5                      # times the quartile of some looks, where that was lowest
+    LOOKS = 20
     WAIT = 0.25                     # seconds for them to come back
     PATIENCE = 160                  # times that it waits, in each comparison
 
     def __init__(self, tries):
-        self.tries, self.seen = tries, []
+        self.tries, self.looks, self.often = tries, [], None
         for _ in range(self.LOOKS):
             self.near()
             time.sleep(self.WAIT)
@@ -120,8 +121,11 @@ class Cores:
         now = self.distance()
         if now is None:
             return True
-        self.seen.append(now)
-        return now <= self.NEAR * sorted(self.seen)[len(self.seen) // 4]
+        self.looks = [*self.looks[1 - self.LOOKS:], now]
+        quartile = sorted(self.looks)[len(self.looks) // 4]
+        if self.often is None or len(self.looks) == self.LOOKS:
+            self.often = min(self.often or quartile, quartile)
+        return now <= self.NEAR * self.often
 
     @staticmethod
     def distance():
