@@ -166,8 +166,8 @@ static via_always_inline bool drv_wants_kick(struct via_drv_ring *drv, enum via_
 	if (n == 0)
 		return false;
 	drv->unkicked = 0;
-	/* Pairs with the device's barrier between asking for kicks and looking for chains (B5 with B7):
-	 * it sees what we published, or we see that it asks. */
+	/* B5, pairs with the device's barrier between asking for kicks and looking for chains, B7: it
+	 * sees what we published, or we see that it asks. */
 	via_fence();
 	return format == VIA_RING_PACKED ? packed_drv_wants_kick(drv, n)
 					 : split_drv_wants_kick(drv, n);
@@ -258,8 +258,8 @@ static via_always_inline bool drv_arm(struct via_drv_ring *drv, enum via_ring_fo
 		packed_drv_ask(drv);
 	else
 		split_drv_ask(drv);
-	/* Pairs with the device's barrier between publishing and asking whether to interrupt (B8 with
-	 * B6): it sees that we ask, or we see what it published. */
+	/* B8, pairs with the device's barrier between publishing and asking whether to interrupt, B6:
+	 * it sees that we ask, or we see what it published. */
 	via_fence();
 	if (drv->in_batch || drv->outstanding == 0)
 		return drv->in_batch;

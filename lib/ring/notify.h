@@ -58,7 +58,7 @@ static inline bool notify_packed_area_wants(const struct via_packed_event *area,
 					    bool new_is_first, struct via_ring_pos new, uint32_t n,
 					    uint16_t size)
 {
-	/* Pairs with the release of 'flags' in notify_packed_ask() of the peer: B9. */
+	/* B9_ANSWER, pairs with the release of 'flags' in notify_packed_ask() of the peer, B9_ASK. */
 	uint16_t flags = via_le16_load_acquire(&area->flags) & VIA_EVENT_FLAGS_MASK;
 
 	if (flags == VIA_EVENT_DISABLE)
@@ -77,7 +77,8 @@ static inline void notify_packed_ask(struct via_packed_event *area, bool event_i
 		return;
 	}
 	via_le16_store(&area->off_wrap, notify_off_wrap(pos));
-	/* Pairs with the acquire of 'flags' in notify_packed_area_wants() of the peer: B9. */
+	/* B9_ASK, pairs with the acquire of 'flags' in notify_packed_area_wants() of the peer,
+	 * B9_ANSWER. */
 	via_le16_store_release(&area->flags, VIA_EVENT_DESC);
 }
 

@@ -69,7 +69,7 @@ static via_always_inline uint32_t packed_distance(struct via_ring_pos from, stru
 static via_always_inline bool packed_look(const struct via_ring *ring, struct via_ring_pos pos,
 					  uint64_t *tail)
 {
-	/* Pairs with the driver's release of the head's flags, B1: the chain's slots are visible. */
+	/* B2, pairs with the driver's release of the head's flags, B1: the chain's slots are visible. */
 	*tail = via_le64_load_acquire(&ring->packed.desc[pos.idx].tail);
 	return (packed_flags(*tail) & VIA_PACKED_LAP_MASK) == packed_avail_bits(pos.wrap);
 }
@@ -114,7 +114,7 @@ static via_always_inline uint32_t packed_pop_singles(struct via_vq *vq, const st
 
 	n = via_min_u(n, taken < size ? size - taken : 0); /* VX-28, as in packed_pop() */
 	for (i = 0; i < n; i++) {
-		/* B1, as in packed_look() */
+		/* B2, as in packed_look() */
 		uint64_t tail = via_le64_load_acquire(&table[idx].tail);
 		struct via_desc desc = chain_packed_desc(via_le64_load(&table[idx].addr), tail);
 		uint8_t *host = chain_near_single(&near, &desc, direction);
@@ -207,8 +207,8 @@ packed_write_batch(const struct via_ring *ring, const struct via_batch *batch, u
 	}
 	*pos = (struct via_ring_pos){ (uint16_t)idx, lap != 0 };
 	*last = (struct via_ring_pos){ (uint16_t)at, at_lap != 0 };
-	/* Pairs with the driver's acquire of the first slot's flags, B4: the slots behind it and all
-	 * payload come before. */
+	/* B3, pairs with the driver's acquire of the first slot's flags, B4: the slots behind it and
+	 * all payload come before. */
 	via_le64_store_release(&desc[first.idx].tail,
 			       packed_used_tail(batch->entry[0], packed_used_bits(first.wrap)));
 }

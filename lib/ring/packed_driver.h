@@ -92,7 +92,8 @@ packed_drv_add(struct via_drv_ring *drv, const struct via_drv_buffer *buf, uint3
 
 static via_always_inline void packed_drv_publish(struct via_drv_ring *drv)
 {
-	/* Pairs with the device's acquire of the head's flags, B2: all that was added comes before. */
+	/* B1, pairs with the device's acquire of the head's flags, B2: all that was added comes
+	 * before. */
 	via_le64_store_release(&drv->packed.desc[drv->avail.idx].tail, drv->held_tail);
 	drv->avail = drv->next;
 	drv->unkicked += drv->added_slots;
@@ -110,8 +111,8 @@ static via_always_inline bool packed_drv_wants_kick(const struct via_drv_ring *d
 static via_always_inline bool packed_drv_look(const struct via_drv_ring *drv, uint32_t *id,
 					      uint32_t *len)
 {
-	/* Pairs with the device's release of the first slot's flags, B3: the slots behind it and all
-	 * payload are visible. */
+	/* B4, pairs with the device's release of the first slot's flags, B3: the slots behind it and
+	 * all payload are visible. */
 	uint64_t tail = via_le64_load_acquire(&drv->packed.desc[drv->used.idx].tail);
 	uint16_t flags = (uint16_t)(tail >> 48);
 	uint16_t used = drv->used.wrap ? VIA_DESC_AVAIL | VIA_DESC_USED : 0;

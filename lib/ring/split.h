@@ -33,8 +33,8 @@ static via_always_inline uint16_t split_mask(const struct via_ring *ring)
  * errno of the broken queue. */
 static via_always_inline int split_look(struct via_vq *vq, const struct via_ring *ring)
 {
-	/* Pairs with the driver's release of the index, B1: the ring entries and descriptors that it
-	 * covers are visible after this. */
+	/* B2, pairs with the driver's release of the index, B1: the ring entries and descriptors that
+	 * it covers are visible after this. */
 	uint16_t seen = via_le16_load_acquire(&ring->split.avail->idx);
 	uint16_t nr = (uint16_t)(seen - vq->avail.idx);
 	/* Those that are taken and not yet shown as used are not the driver's to offer again. */
@@ -159,7 +159,7 @@ static via_always_inline void split_publish(struct via_vq *vq, const struct via_
 	vq->used.idx = (uint16_t)(vq->used.idx + vq->pushed);
 	vq->unsignalled += vq->pushed;
 	vq->pushed = 0;
-	/* Pairs with the driver's acquire of the index, B4: elements and payload come before. */
+	/* B3, pairs with the driver's acquire of the index, B4: elements and payload come before. */
 	via_le16_store_release(&ring->split.used->idx, vq->used.idx);
 }
 

@@ -64,7 +64,7 @@ static via_always_inline void split_drv_publish(struct via_drv_ring *drv)
 {
 	drv->avail.idx = (uint16_t)(drv->avail.idx + drv->added);
 	drv->unkicked += drv->added;
-	/* Pairs with the device's acquire of the index, B2: ring entries and descriptors come before. */
+	/* B1, pairs with the device's acquire of the index, B2: entries and descriptors come before. */
 	via_le16_store_release(&drv->split.avail->idx, drv->avail.idx);
 }
 
@@ -86,7 +86,8 @@ static via_always_inline bool split_drv_look(struct via_drv_ring *drv, uint32_t 
 		&drv->split.used->ring[drv->used.idx & (drv->size - 1)];
 
 	if (drv->used_seen == drv->used.idx) {
-		/* Pairs with the device's release of the index, B3: elements and payload are visible. */
+		/* B4, pairs with the device's release of the index, B3: elements and payload are
+		 * visible. */
 		drv->used_seen = via_le16_load_acquire(&drv->split.used->idx);
 		if (via_unlikely((uint16_t)(drv->used_seen - drv->used.idx) > drv->outstanding))
 			drv->broken = true;

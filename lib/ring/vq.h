@@ -117,8 +117,8 @@ static via_always_inline bool vq_wants_call(struct via_vq *vq, const struct via_
 
 	if (n == 0)
 		return false;
-	/* Pairs with the driver's barrier between asking for interrupts and looking for used chains
-	 * (B6 with B8): it sees what we published, or we see that it asks. */
+	/* B6, pairs with the driver's barrier between asking for interrupts and looking for used
+	 * chains, B8: it sees what we published, or we see that it asks. */
 	via_fence();
 	wants = format == VIA_RING_PACKED ? packed_wants_call(vq, ring, n)
 					  : split_wants_call(vq, ring, n);
@@ -142,8 +142,8 @@ static via_always_inline bool vq_arm(struct via_vq *vq, const struct via_ring *r
 	if (!vq->armed)
 		via_count(&vq->kicks_wanted, 1);
 	vq->armed = true;
-	/* Pairs with the driver's barrier between publishing and asking whether to kick (B7 with B5):
-	 * it sees that we ask, or we see what it published. */
+	/* B7, pairs with the driver's barrier between publishing and asking whether to kick, B5: it
+	 * sees that we ask, or we see what it published. */
 	via_fence();
 	if (format == VIA_RING_PACKED)
 		return packed_look(ring, vq->avail, &tail);
