@@ -36,7 +36,7 @@ check-guests check-testpmd check-kill check-idle: check-%: all
 		$(if $(filter guests,$*),$(GUESTS),$(if $(filter testpmd,$*),$(TESTPMD),$*))
 
 # Where threads meet, under ThreadSanitizer (clang's knows our fences).
-THREADED = switch worker gen vhost_user capture grace tell driver_device
+THREADED = switch worker gen vhost_user capture grace tell driver_device ring_hammer
 check-tsan:
 	@$(LAB)/require tsan
 	@test -f build-tsan/build.ninja || CC=clang meson setup build-tsan -Db_sanitize=thread \
