@@ -24,7 +24,7 @@ from lab.viaductd import build_folder
 LOAD_CPU, BACK_END_CPU = 0, 1
 AGAIN = "again"                     # the second pass of the baseline
 PATIENCE = 2                        # times as many rounds, while the machine is noisy
-TRIES = 4                           # of a pass, while the cores are far apart
+TRIES = 3                           # of a pass, while the cores are far apart
 BRIEF = 3                           # times as many rounds of brief passes
 PACKAGES = ("dpdk", "openvswitch-switch-dpdk", "iperf3", "valgrind")
 
@@ -102,7 +102,7 @@ class Cores:
     NEAR = 1.5                      # times the quartile of some looks, where that was lowest
     LOOKS = 20
     WAIT = 0.25                     # seconds for them to come back
-    PATIENCE = 160                  # times that it waits, in each comparison
+    PATIENCE = 40                   # times that it waits, in each comparison
 
     def __init__(self, tries):
         self.tries, self.looks, self.often = tries, [], None
