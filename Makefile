@@ -35,6 +35,18 @@ check-guests check-testpmd check-kill check-idle: check-%: all
 	@VIADUCT_BUILD=$(abspath $(BUILD)) tests/system/run --thorough \
 		$(if $(filter guests,$*),$(GUESTS),$(if $(filter testpmd,$*),$(TESTPMD),$*))
 
+# What the tests go through of the folders that face a peer; fails below the goals.
+coverage:
+	@$(LAB)/require coverage
+	@VIADUCT_BUILD=$(abspath $(BUILD)) tests/trust/record coverage
+
+# Figures of what holds against hostile peers, in one table. Runs nothing but what RUN names, a source of
+# tests/trust/sources.py: 'make trust-report RUN="coverage faults"'.
+trust-report: all
+	@$(if $(RUN),$(LAB)/require coverage)
+	@-$(if $(RUN),VIADUCT_BUILD=$(abspath $(BUILD)) tests/trust/record $(RUN))
+	@VIADUCT_BUILD=$(abspath $(BUILD)) tests/trust/report
+
 # Where threads meet, under ThreadSanitizer (clang's knows our fences).
 THREADED = switch worker gen vhost_user capture grace tell driver_device ring_hammer
 check-tsan:
@@ -49,4 +61,4 @@ bench: all
 	@$(LAB)/require bench
 	@VIADUCT_BUILD=$(abspath $(BUILD)) bench/run $(BENCH)
 
-.PHONY: all install demo demo-qemu check check-guests check-testpmd check-kill check-idle check-tsan bench
+.PHONY: all install demo demo-qemu check check-guests check-testpmd check-kill check-idle check-tsan coverage trust-report bench
