@@ -8,6 +8,11 @@
  *
  * 'page' counts the entries in each page of buckets, so that sweeps skip memory that was never used
  * instead of touching it. It and the other counts are changed by whoever holds the bucket's lock.
+ *
+ * When control leaves a page without entries it gives it back to the system: otherwise stations that come
+ * and go, each in a page of its own, would in the end have touched all of the table. It holds the locks
+ * of all the page's buckets meanwhile, and what is there next is buckets that were never used. Their
+ * sequence words begin anew, each time elsewhere, so that no reader takes one for what it was before.
  */
 #include "switch/fdb.h"
 
@@ -17,7 +22,8 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
-#define RETRIES 1000
+#define RETRIES  1000
+#define SEQ_STEP 0x9e3779b8 /* far apart, whatever their number */
 
 static uint64_t key_at(const struct sw_fdb_bucket *b, unsigned int place)
 {
@@ -29,19 +35,28 @@ static sw_fdb_value value_at(const struct sw_fdb_bucket *b, unsigned int place)
 	return atomic_load_explicit(&b->value[place], memory_order_relaxed);
 }
 
+/* The word of a locked bucket that has 'seq' while it is free: even, never 0. */
+static uint32_t locked(const struct sw_fdb *fdb, uint32_t seq)
+{
+	const uint32_t next =
+		seq ? seq + 1 : atomic_load_explicit(&fdb->first_seq, memory_order_relaxed);
+
+	return next ? next : 2;
+}
+
 /* Acquires: sees all that the previous holder stored. */
-static bool try_lock(struct sw_fdb_bucket *b)
+static bool try_lock(const struct sw_fdb *fdb, struct sw_fdb_bucket *b)
 {
 	uint32_t seq = atomic_load_explicit(&b->seq, memory_order_relaxed);
 
-	return !(seq & 1) &&
-	       atomic_compare_exchange_strong_explicit(&b->seq, &seq, seq + 1, memory_order_acquire,
-						       memory_order_relaxed);
+	return (seq == 0 || seq & 1) &&
+	       atomic_compare_exchange_strong_explicit(&b->seq, &seq, locked(fdb, seq),
+						       memory_order_acquire, memory_order_relaxed);
 }
 
-static void lock(struct sw_fdb_bucket *b)
+static void lock(const struct sw_fdb *fdb, struct sw_fdb_bucket *b)
 {
-	while (!try_lock(b))
+	while (!try_lock(fdb, b))
 		sched_yield();
 }
 
@@ -84,12 +99,21 @@ static uint32_t age_of(sw_fdb_value value, uint32_t now_s)
 	return age > SW_FDB_TIMES / 2 ? 0 : age;
 }
 
+static uint64_t page_of(const struct sw_fdb *fdb, const struct sw_fdb_bucket *b)
+{
+	return (uint64_t)(b - fdb->bucket) / SW_FDB_PAGE;
+}
+
+static bool page_is_empty(const struct sw_fdb *fdb, uint64_t page)
+{
+	return atomic_load_explicit(&fdb->page[page].entries, memory_order_relaxed) == 0;
+}
+
 /* Accounts for an entry that came (1) or went (-1). The bucket is locked. */
 static void account(struct sw_fdb *fdb, const struct sw_fdb_bucket *b, sw_fdb_value value, int n)
 {
-	const uint64_t page = (uint64_t)(b - fdb->bucket) / SW_FDB_PAGE;
-
-	atomic_fetch_add_explicit(&fdb->page[page].entries, (uint16_t)n, memory_order_relaxed);
+	atomic_fetch_add_explicit(&fdb->page[page_of(fdb, b)].entries, (uint16_t)n,
+				  memory_order_relaxed);
 	atomic_fetch_add_explicit(&fdb->entries, (uint32_t)n, memory_order_relaxed);
 	if (value & SW_FDB_STATIC)
 		return;
@@ -104,13 +128,15 @@ static void remove_at(struct sw_fdb *fdb, struct sw_fdb_bucket *b, unsigned int 
 	put(b, place, 0, 0);
 }
 
-/* A writer that was put off the CPU while holding the lock must not hold readers for long: they
- * flood instead. */
+/* Of a bucket that was never used, or is being written. A writer that was put off the CPU while holding
+ * the lock must not hold readers for long: they flood instead. */
 sw_fdb_value sw_fdb_find_again(struct sw_fdb_bucket *b, uint64_t key)
 {
 	sw_fdb_value value;
 
 	for (unsigned int i = 0; i < RETRIES; i++) {
+		if (atomic_load_explicit(&b->seq, memory_order_relaxed) == 0)
+			break; /* never used */
 		if (sw_fdb_look(b, key, &value))
 			return value;
 		via_relax();
@@ -163,7 +189,7 @@ bool sw_fdb_learn_slow(struct sw_fdb *fdb, struct sw_fdb_bucket *b, uint64_t key
 
 	if (known != SW_FDB_NONE && known & SW_FDB_STATIC)
 		return sw_fdb_port(known) == sw_fdb_port(seen);
-	if (!try_lock(b))
+	if (!try_lock(fdb, b))
 		return true;
 	place = place_of(b, key);
 	if (place == SW_FDB_PLACES)
@@ -178,13 +204,31 @@ bool sw_fdb_learn_slow(struct sw_fdb *fdb, struct sw_fdb_bucket *b, uint64_t key
 	return true;
 }
 
+/* Gives a page's memory back if it has no entries. Not if somebody learns meanwhile, nor if it cannot be
+ * (it is locked, or the system's pages are larger). Thread: control. */
+static void give_back(struct sw_fdb *fdb, uint64_t page)
+{
+	struct sw_fdb_bucket *b = &fdb->bucket[page * SW_FDB_PAGE];
+
+	if (!page_is_empty(fdb, page))
+		return;
+	for (uint64_t i = 0; i < SW_FDB_PAGE; i++)
+		lock(fdb, &b[i]);
+	/* By whoever locks a bucket of it afterwards. */
+	atomic_fetch_add_explicit(&fdb->first_seq, SEQ_STEP, memory_order_relaxed);
+	if (page_is_empty(fdb, page) && madvise(b, SW_FDB_PAGE * sizeof(*b), MADV_DONTNEED) == 0)
+		return; /* all are zeros now: free */
+	for (uint64_t i = 0; i < SW_FDB_PAGE; i++)
+		unlock(&b[i]);
+}
+
 int sw_fdb_put_static(struct sw_fdb *fdb, uint64_t key, uint32_t port, struct via_error *err)
 {
 	struct sw_fdb_bucket *b = sw_fdb_bucket(fdb, key);
 	const sw_fdb_value value = port << 20 | SW_FDB_STATIC;
 	unsigned int place;
 
-	lock(b);
+	lock(fdb, b);
 	place = place_of(b, key);
 	if (place == SW_FDB_PLACES)
 		place = place_of(b, 0);
@@ -211,11 +255,12 @@ int sw_fdb_remove(struct sw_fdb *fdb, uint64_t key)
 	struct sw_fdb_bucket *b = sw_fdb_bucket(fdb, key);
 	unsigned int place;
 
-	lock(b);
+	lock(fdb, b);
 	place = place_of(b, key);
 	if (place < SW_FDB_PLACES)
 		remove_at(fdb, b, place);
 	unlock(b);
+	give_back(fdb, page_of(fdb, b));
 	return place < SW_FDB_PLACES ? 0 : -ENOENT;
 }
 
@@ -252,7 +297,7 @@ static uint32_t sweep_bucket(struct sw_fdb *fdb, struct sw_fdb_bucket *b, const 
 
 	if (!has_swept(s, b)) /* by far the most: not worth a lock */
 		return 0;
-	lock(b);
+	lock(fdb, b);
 	for (unsigned int i = 0; i < SW_FDB_PLACES; i++) {
 		if (key_at(b, i) && is_swept(s, value_at(b, i))) {
 			remove_at(fdb, b, i);
@@ -263,9 +308,14 @@ static uint32_t sweep_bucket(struct sw_fdb *fdb, struct sw_fdb_bucket *b, const 
 	return n;
 }
 
-static bool page_is_empty(const struct sw_fdb *fdb, uint64_t page)
+static uint32_t sweep_page(struct sw_fdb *fdb, uint64_t page, const struct sweep *s)
 {
-	return atomic_load_explicit(&fdb->page[page].entries, memory_order_relaxed) == 0;
+	uint32_t n = 0;
+
+	for (uint64_t i = 0; i < SW_FDB_PAGE; i++)
+		n += sweep_bucket(fdb, &fdb->bucket[page * SW_FDB_PAGE + i], s);
+	give_back(fdb, page);
+	return n;
 }
 
 static uint32_t sweep_all(struct sw_fdb *fdb, const struct sweep *s)
@@ -273,10 +323,8 @@ static uint32_t sweep_all(struct sw_fdb *fdb, const struct sweep *s)
 	uint32_t n = 0;
 
 	for (uint64_t page = 0; page < fdb->nr_buckets / SW_FDB_PAGE; page++) {
-		if (page_is_empty(fdb, page))
-			continue;
-		for (uint64_t i = 0; i < SW_FDB_PAGE; i++)
-			n += sweep_bucket(fdb, &fdb->bucket[page * SW_FDB_PAGE + i], s);
+		if (!page_is_empty(fdb, page))
+			n += sweep_page(fdb, page, s);
 	}
 	return n;
 }
@@ -307,13 +355,13 @@ static struct sw_fdb_entry entry_of(uint64_t key, sw_fdb_value value, uint32_t n
 	return e;
 }
 
-static void walk_bucket(struct sw_fdb_bucket *b, uint32_t now_s,
+static void walk_bucket(const struct sw_fdb *fdb, struct sw_fdb_bucket *b, uint32_t now_s,
 			void (*fn)(void *user, const struct sw_fdb_entry *entry), void *user)
 {
 	struct sw_fdb_entry entry[SW_FDB_PLACES];
 	unsigned int n = 0;
 
-	lock(b);
+	lock(fdb, b);
 	for (unsigned int i = 0; i < SW_FDB_PLACES; i++) {
 		if (key_at(b, i))
 			entry[n++] = entry_of(key_at(b, i), value_at(b, i), now_s);
@@ -330,7 +378,7 @@ void sw_fdb_each(struct sw_fdb *fdb, uint32_t now_s,
 		if (page_is_empty(fdb, page))
 			continue;
 		for (uint64_t i = 0; i < SW_FDB_PAGE; i++)
-			walk_bucket(&fdb->bucket[page * SW_FDB_PAGE + i], now_s, fn, user);
+			walk_bucket(fdb, &fdb->bucket[page * SW_FDB_PAGE + i], now_s, fn, user);
 	}
 }
 
@@ -381,6 +429,7 @@ int sw_fdb_init(struct sw_fdb *fdb, const struct sw_config *config, struct via_e
 	fdb->shift = 64 - bits;
 	fdb->nr_buckets = UINT64_C(1) << bits;
 	fdb->secret = make_secret();
+	atomic_init(&fdb->first_seq, SEQ_STEP);
 	fdb->bucket = map_zeros(fdb->nr_buckets * sizeof(*fdb->bucket));
 	fdb->page = calloc(fdb->nr_buckets / SW_FDB_PAGE, sizeof(*fdb->page));
 	if (!fdb->bucket || !fdb->page) {

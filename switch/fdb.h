@@ -3,9 +3,9 @@
  * The MAC table: which port an address of a VLAN was last seen on.
  *
  * Memory is fixed: buckets of one cache line in a mapping whose untouched pages cost nothing. A
- * bucket is read without locks under its sequence word (odd: being written) and written by workers
- * (learning) and control (everything else), who lock it by making the word odd. All its words are
- * atomic; a reader that meets a writer looks again.
+ * bucket is read without locks under its sequence word and written by workers (learning) and control
+ * (everything else), who lock it by making the word even. All its words are atomic; a reader that
+ * meets a writer looks again.
  *
  * Bounded for everybody (R27): a bucket's places, the table's size, and what each port may learn.
  * What does not fit is not learned, and frames for it are flooded.
@@ -43,7 +43,7 @@ static_assert(SW_FDB_MAX_AGE + SW_FDB_MAX_AGE / 4 < SW_FDB_TIMES / 2, "ages do n
 struct sw_fdb_bucket {
 	_Atomic(uint64_t) key[SW_FDB_PLACES]; /* 0: free */
 	_Atomic(sw_fdb_value) value[SW_FDB_PLACES];
-	_Atomic(uint32_t) seq;
+	_Atomic(uint32_t) seq; /* odd: free; 0: free and never used; else locked */
 };
 static_assert(sizeof(struct sw_fdb_bucket) == VIA_CACHE_LINE, "one probe is one cache miss");
 
@@ -77,6 +77,8 @@ struct sw_fdb {
 	/* Told by a worker that there is something to age (again); may be NULL. */
 	void (*needs_ageing)(void *user);
 	void *user;
+
+	_Atomic(uint32_t) first_seq; /* of a bucket that was never used, when it is locked: even */
 
 	via_cache_aligned _Atomic(uint32_t) entries; /* all */
 	_Atomic(uint32_t) learned;                   /* of them not static */
@@ -124,10 +126,11 @@ static inline uint32_t sw_fdb_port(sw_fdb_value value)
 	return value >> 20;
 }
 
-/* A read that a writer disturbed for good: see fdb.c. */
+/* A look that said false: see fdb.c. */
 via_cold sw_fdb_value sw_fdb_find_again(struct sw_fdb_bucket *bucket, uint64_t key);
 
-/* One look at a bucket that nobody may be writing: true with what is there in '*value'. */
+/* One look at a bucket: true with what is there in '*value', unless nobody ever wrote it or somebody
+ * does. */
 static via_always_inline bool sw_fdb_look(struct sw_fdb_bucket *bucket, uint64_t key,
 					  sw_fdb_value *value)
 {
@@ -143,7 +146,7 @@ static via_always_inline bool sw_fdb_look(struct sw_fdb_bucket *bucket, uint64_t
 			break;
 		}
 	}
-	return via_likely(!(seq & 1) &&
+	return via_likely(seq & 1 &&
 			  atomic_load_explicit(&bucket->seq, memory_order_relaxed) == seq);
 }
 

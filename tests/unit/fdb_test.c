@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Tests of switch/fdb.c: the MAC table. The clock is a parameter. */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -250,6 +253,90 @@ static void an_unused_table_takes_no_memory(void **state)
 	destroy(fdb);
 }
 
+/* Pages of the table that have memory. */
+static uint32_t pages_there(const struct sw_fdb *fdb)
+{
+	const uint64_t nr_pages = fdb->nr_buckets / SW_FDB_PAGE;
+	uint8_t *there = malloc(nr_pages);
+	uint32_t n = 0;
+
+	assert_int_equal(mincore(fdb->bucket, nr_pages * SW_FDB_PAGE * sizeof(*fdb->bucket), there),
+			 0);
+	for (uint64_t i = 0; i < nr_pages; i++)
+		n += there[i] & 1;
+	free(there);
+	return n;
+}
+
+/* TAPs that come and go announce themselves by a new address each. */
+static void stations_that_came_and_went_have_left_no_memory(void **state)
+{
+	struct sw_fdb *fdb = create(1 << 16, 1 << 16);
+
+	(void)state;
+	if (sysconf(_SC_PAGESIZE) != SW_FDB_PAGE * sizeof(*fdb->bucket))
+		skip();
+	for (uint32_t i = 0; i < 10000; i++)
+		learn(fdb, key(i), 1, 0);
+	assert_int_equal(sw_fdb_put_static(fdb, key(20000), 2, NULL), 0);
+	assert_int_equal(pages_there(fdb), (1 << 16) / SW_FDB_PAGE);
+	sw_fdb_forget(fdb, 1, SW_FDB_ALL);
+	assert_int_equal(pages_there(fdb), 1);
+	assert_int_equal(port_of(fdb, key(20000)), 2);
+	assert_int_equal(sw_fdb_remove(fdb, key(20000)), 0);
+	assert_int_equal(pages_there(fdb), 0);
+
+	assert_true(learn(fdb, key(1), 3, 0));
+	assert_int_equal(port_of(fdb, key(1)), 3);
+	assert_int_equal(sw_fdb_age(fdb, 1000), 1);
+	assert_int_equal(pages_there(fdb), 0);
+	destroy(fdb);
+}
+
+#define STATIONS 300 /* in 128 buckets: of two pages, which are often empty */
+
+struct crowd {
+	struct sw_fdb *fdb;
+	_Atomic(bool) stop;
+};
+
+static void *learn_and_find(void *user)
+{
+	struct crowd *crowd = user;
+
+	for (uint32_t n = 0; !atomic_load(&crowd->stop); n = (n + 1) % STATIONS) {
+		const int port = port_of(crowd->fdb, key(n));
+
+		if (port != -1)
+			assert_int_equal(port, 1 + n % 7);
+		assert_true(learn(crowd->fdb, key(n), 1 + n % 7, 0));
+	}
+	return NULL;
+}
+
+static void nothing_is_lost_or_mistaken_while_memory_is_given_back(void **state)
+{
+	struct crowd crowd = { .fdb = create(128, 1000) };
+	pthread_t thread[2];
+
+	(void)state;
+	for (uint32_t i = 0; i < ARRAY_SIZE(thread); i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, learn_and_find, &crowd), 0);
+	for (uint32_t i = 0; i < 100000; i++)
+		sw_fdb_forget(crowd.fdb, -1, SW_FDB_LEARNED);
+	atomic_store(&crowd.stop, true);
+	for (uint32_t i = 0; i < ARRAY_SIZE(thread); i++)
+		pthread_join(thread[i], NULL);
+
+	sw_fdb_forget(crowd.fdb, -1, SW_FDB_LEARNED);
+	assert_int_equal(atomic_load(&crowd.fdb->entries), 0);
+	for (uint32_t port = 0; port < 8; port++)
+		assert_int_equal(atomic_load(&crowd.fdb->of_port[port]), 0);
+	for (uint32_t n = 0; n < STATIONS; n++)
+		assert_int_equal(port_of(crowd.fdb, key(n)), -1);
+	destroy(crowd.fdb);
+}
+
 static void impossible_sizes_are_refused_with_the_reason(void **state)
 {
 	struct sw_fdb fdb = { 0 };
@@ -281,6 +368,8 @@ int main(void)
 		cmocka_unit_test(forgetting_a_port_leaves_the_others),
 		cmocka_unit_test(a_walk_meets_every_entry_once),
 		cmocka_unit_test(an_unused_table_takes_no_memory),
+		cmocka_unit_test(stations_that_came_and_went_have_left_no_memory),
+		cmocka_unit_test(nothing_is_lost_or_mistaken_while_memory_is_given_back),
 		cmocka_unit_test(impossible_sizes_are_refused_with_the_reason),
 	};
 
