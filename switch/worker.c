@@ -66,6 +66,7 @@
 #define FAIR_BYTES    524288 /* of a queue in a turn, about */
 #define COPY_BYTES    1024   /* what takes the time of one copy of a flood */
 #define SEGMENT_BYTES 256    /* what may take the time of one segment more */
+#define WALK_BYTES    128    /* what takes the time of a descriptor's look */
 #define LINGER        4      /* times poll_us that a queue may stay quiet before it rests */
 #define RETRY_US      10     /* before a queue whose packets nobody took is looked at again */
 #define BUSY_US       50000  /* of work between nudges to rebalance */
@@ -209,22 +210,29 @@ static void poll_end(struct sw_worker *w, struct sw_queue *q)
 
 /* ---- a turn ---- */
 
-/* Who sends long frames, or ones of many segments, or to all ports, gets the time of the others, not
- * their number of frames (R18): fewer a burst, and more again only step by step, so that other frames in
- * between win nothing. */
+/*
+ * Who sends long frames, or ones of many segments or many descriptors, or to all ports, gets the time of
+ * the others, not their number of frames (R18): fewer a burst, and more again only step by step, so that
+ * other frames in between win nothing. Where one frame alone is too much, as one that a driver has cut
+ * into thousands of pieces, the others have their turns first. What no packet came of counts as well.
+ */
 static void share_fairly(struct sw_queue *q, const struct sw_pass *pass, uint32_t n)
 {
-	uint32_t bytes = (SW_FLOOD_BUDGET - pass->flood_left) * COPY_BYTES;
+	uint32_t bytes = pass->burst->nr_walked * WALK_BYTES;
 
+	if (n > 0)
+		bytes += (SW_FLOOD_BUDGET - pass->flood_left) * COPY_BYTES;
 	for (uint32_t i = 0; i < n; i++) {
 		const struct via_view *view = &pass->burst->view[i];
 
 		bytes += view->len + (sw_nr_segments(view) - 1) * SEGMENT_BYTES;
 	}
-	if (via_unlikely(bytes > FAIR_BYTES))
+	if (via_unlikely(bytes > FAIR_BYTES)) {
 		q->max = n * FAIR_BYTES / bytes + 1;
-	else if (via_unlikely(q->max < VIA_BURST && bytes <= FAIR_BYTES / 2))
+		q->skip = bytes / FAIR_BYTES - 1;
+	} else if (via_unlikely(q->max < VIA_BURST && bytes <= FAIR_BYTES / 2)) {
 		q->max = via_min_u(2 * q->max, VIA_BURST);
+	}
 }
 
 /* Gives the queue one burst. Returns how many packets went on. */
@@ -235,10 +243,18 @@ static uint32_t serve(struct sw_worker *w, struct sw_queue *q)
 
 	if (is_dead(q) || (q->retry_us && w->now_us < q->retry_us))
 		return 0;
+	if (via_unlikely(q->skip > 0)) {
+		q->skip--;
+		return 0;
+	}
+	w->pass->burst->nr_walked = 0;
 	n = q->ops->ingress_burst(q->port, q->source.q, w->pass->burst, q->max);
 	q->retry_us = 0;
-	if (n == 0)
+	if (n == 0) {
+		if (via_unlikely(w->pass->burst->nr_walked > 0))
+			share_fairly(q, w->pass, 0);
 		return 0;
+	}
 	undelivered = sw_forward(w->pass, &q->source, n, w->now_us);
 	share_fairly(q, w->pass, n);
 	q->ops->ingress_release(q->port, q->source.q, w->pass->burst, undelivered);

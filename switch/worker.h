@@ -32,6 +32,7 @@ struct sw_queue {
 	int fd;             /* VIA_FD_… or a duplicate of the port's, in this worker's epoll */
 	uint32_t slot;      /* of the epoll's data; valid with fd >= 0 */
 	uint32_t max;       /* views in the next burst */
+	uint32_t skip;      /* turns that its last burst has taken already */
 	uint32_t polled_at; /* place in the polling set, or SW_NOT_POLLED */
 	bool armed;         /* wake-ups were asked for */
 	struct sw_worker *holder; /* itself; NULL on the way */

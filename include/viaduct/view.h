@@ -84,6 +84,9 @@ static_assert(offsetof(struct via_view, snapshot) == 64, "forwarding metadata is
 struct via_burst {
 	struct via_view view[VIA_BURST];
 	uint32_t nr_pieces; /* used of 'piece' */
+	/* Descriptors of chains that a peer has made longer than one: looking at them costs, whether or
+	 * not there is a packet in the end. Ports add, their caller zeroes it. */
+	uint32_t nr_walked;
 	struct via_piece piece[VIA_BURST_PIECES];
 	uint8_t slot[VIA_BURST][VIA_SLOT_SIZE];
 	uint8_t overflow[VIA_OVERFLOW_SIZE];

@@ -297,6 +297,7 @@ uint8_t *via_mem_search(const struct via_mem *mem, struct via_mem_hint *hint, ui
 {
 	uint32_t low = 0, high = mem->nr_regions;
 
+	*contiguous = 0; /* R15: also on failure */
 	/* The first region above 'gpa' is at 'high' in the end; the one before it may have it. */
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;

@@ -22,6 +22,7 @@
 enum {
 	MAX_CHAINS = 512, /* of a round; so the most buffers that a packet can be merged from */
 	MAX_SEGS = 1024,  /* of a round; so the most pieces that a packet's buffers can have */
+	WALK_MAX = 4096,  /* descriptors that a burst looks at, beyond those of single buffers */
 	LOCKED_BYTES = 256 << 10, /* after so many somebody else may have the lock */
 	PLAIN_LEN = 4096,         /* bytes up to which a frame probably fits one buffer */
 	AHEAD = 12, /* buffers whose lines are on their way while those before them are written: more
@@ -46,6 +47,7 @@ struct turn {
 	uint32_t mtu;
 	bool keep;
 	uint32_t locked_bytes; /* copied since the lock was taken */
+	uint32_t walked;       /* descriptors looked at in this turn, one by one */
 	uint32_t least;        /* bytes below which a chain can take no packet */
 	/* send() for this ring's format */
 	uint32_t (*send)(struct turn *turn, struct via_view *const *views, uint32_t n);
@@ -99,7 +101,9 @@ static void put_back(struct turn *turn, struct via_ring_pos begin, uint32_t firs
 
 /*
  * Why vq_pop() gave nothing, or the round has no room, when 'taken' chains were not enough. A round
- * that is full of unfit chains is not tried again: their driver may offer them as fast as we look.
+ * that is full of unfit chains is not tried again: their driver may offer them as fast as we look. Nor
+ * is a turn that has walked enough (R10): buffers in so many pieces, or of no bytes at all, are as good
+ * as none.
  */
 static enum reserve why_not(const struct turn *turn, int ret, uint32_t taken)
 {
@@ -107,6 +111,8 @@ static enum reserve why_not(const struct turn *turn, int ret, uint32_t taken)
 		return taken < turn->ring->size ? RING_FULL : TOO_SMALL;
 	if (ret != -ENOBUFS)
 		return BROKEN;
+	if (turn->walked >= WALK_MAX)
+		return RING_FULL;
 	if (turn->nr_sent > 0)
 		return ROUND_FULL;
 	return turn->nr_chains == taken ? TOO_SMALL : RING_FULL;
@@ -140,9 +146,10 @@ static via_always_inline enum reserve reserve(struct turn *turn, uint32_t total,
 	do {
 		int ret = -ENOBUFS;
 
-		if (via_likely(turn->nr_chains < MAX_CHAINS))
+		if (via_likely(turn->nr_chains < MAX_CHAINS && turn->walked < WALK_MAX))
 			ret = vq_pop(turn->vq, turn->ring, &chain, turn->seg + turn->nr_segs,
 				     MAX_SEGS - turn->nr_segs, format);
+		turn->walked += ret == -ENOBUFS ? MAX_SEGS - turn->nr_segs : via_chain_room(&chain);
 		if (via_unlikely(ret <= 0)) {
 			why = why_not(turn, ret, turn->nr_chains - first);
 			put_back(turn, begin, first, first_seg);
@@ -501,6 +508,7 @@ uint32_t via_vq_egress(struct via_vq *vq, const struct via_vq_net *net,
 		turn.mtu = mtu;
 		turn.keep = keep;
 		turn.locked_bytes = 0;
+		turn.walked = 0;
 		turn.least = least(net);
 		turn.send = ring->format == VIA_RING_PACKED ? packed_send : split_send;
 		turn.nr_sent = turn.nr_packets = turn.nr_chains = turn.nr_segs = turn.bytes = 0;

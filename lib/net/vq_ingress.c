@@ -27,6 +27,9 @@ static_assert(sizeof(struct via_seg) == sizeof(struct via_piece) &&
 static_assert(VIA_VQ_BURST <= 64, "one bit of a mask for each chain");
 static_assert(VIA_BURST_PIECES >= VIA_CHAIN_MAX_SEGS, "any chain fits an empty burst");
 
+/* Descriptors of long chains after which a burst takes no further one (R18). */
+#define WALK_MAX 4096
+
 /* A burst's chains as they were taken. Pieces of chain i follow those of chain i - 1. */
 struct taken {
 	uint64_t singles; /* mask of those of one readable segment */
@@ -76,7 +79,7 @@ static via_always_inline void take(struct via_vq *vq, struct via_lent *lent,
 	struct via_seg *seg = (struct via_seg *)burst->piece;
 	const struct via_ring *ring = lent->ring;
 	struct via_chain chain = { .nr_readable = 1 };
-	uint32_t n = 0, used = 0, run;
+	uint32_t n = 0, used = 0, walked = 0, run;
 
 	vq_prefetch(vq, ring, max, format);
 	taken->singles = 0;
@@ -99,8 +102,12 @@ static via_always_inline void take(struct via_vq *vq, struct via_lent *lent,
 			break; /* no more, no more room, or broken: what came before is good */
 		take_chain(lent, taken, n++, &chain);
 		used += chain.nr_readable;
+		walked += via_chain_room(&chain);
+		if (via_unlikely(walked >= WALK_MAX))
+			break;
 	}
 	burst->nr_pieces = used;
+	burst->nr_walked += walked;
 	lent->n = (uint16_t)n;
 }
 

@@ -78,6 +78,7 @@ struct via_walk {
 	struct via_near near;
 	struct via_seg *seg;
 	uint32_t max_segs, nr_segs;
+	uint32_t nr_empty;     /* descriptors that gave no segment */
 	uint32_t nr_readable;  /* segments; all of nr_segs until a writable one comes */
 	uint32_t budget;       /* descriptors that may still come */
 	uint64_t readable_len; /* bytes */
@@ -120,16 +121,30 @@ static via_always_inline int chain_no_room(const struct via_walk *w)
 	return w->max_segs < VIA_CHAIN_MAX_SEGS ? -ENOBUFS : VIA_BROKEN_SEGMENTS;
 }
 
+static via_always_inline bool chain_has_room(const struct via_walk *w)
+{
+	return w->nr_segs + w->nr_empty < w->max_segs;
+}
+
+/* An empty buffer contributes nothing (VX-06) but takes room all the same: room is what the work of a
+ * walk is bounded by, where it is less than a ring (R10, R18). */
+static via_always_inline int chain_add_empty(struct via_walk *w)
+{
+	if (via_unlikely(!chain_has_room(w)))
+		return chain_no_room(w);
+	w->nr_empty++;
+	return 0;
+}
+
 /*
- * Adds a copied descriptor's buffer, piece by piece where it crosses regions (VX-09). A length of 0
- * contributes nothing, whatever else the descriptor says (VX-06). Returns 0, -ENOBUFS, or the reason
- * for which the queue is to be broken.
+ * Adds a copied descriptor's buffer, piece by piece where it crosses regions (VX-09). Returns 0,
+ * -ENOBUFS, or the reason for which the queue is to be broken.
  */
 static via_always_inline int chain_add(struct via_walk *w, uint64_t gpa, uint32_t len,
 				       bool writable)
 {
 	if (via_unlikely(len == 0))
-		return 0;
+		return chain_add_empty(w);
 	if (!writable && via_unlikely(w->nr_segs != w->nr_readable))
 		return VIA_BROKEN_ORDER;
 	w->total_len += len;
@@ -144,7 +159,7 @@ static via_always_inline int chain_add(struct via_walk *w, uint64_t gpa, uint32_
 
 		if (via_unlikely(!host))
 			return VIA_BROKEN_ADDRESS;
-		if (via_unlikely(w->nr_segs == w->max_segs))
+		if (via_unlikely(!chain_has_room(w)))
 			return chain_no_room(w);
 		w->seg[w->nr_segs].base = host;
 		w->nr_readable += !writable;
@@ -173,6 +188,7 @@ static via_always_inline void chain_end(struct via_chain *chain, const struct vi
 		.nr_writable = (uint16_t)(w->nr_segs - w->nr_readable),
 		.id = id,
 		.nr_slots = nr_slots,
+		.nr_empty = (uint16_t)w->nr_empty,
 	};
 }
 

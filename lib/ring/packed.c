@@ -69,7 +69,7 @@ int packed_pop_walk(struct via_vq *vq, const struct via_ring *ring, struct via_c
 {
 	struct via_walk w = chain_begin(vq, ring, seg, max_segs);
 	struct via_ring_pos pos = vq->avail;
-	uint16_t id;
+	uint16_t id = 0;
 	int ret;
 
 	w.budget -= packed_distance(vq->used, pos, ring->size); /* packed_pop() has seen to that */

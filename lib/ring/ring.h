@@ -238,7 +238,14 @@ struct via_chain {
 	uint16_t nr_readable, nr_writable;   /* segments */
 	uint16_t id;       /* head (split) or buffer id (packed): goes back by vq_push() */
 	uint16_t nr_slots; /* ring slots it took (packed) */
+	uint16_t nr_empty; /* descriptors without a byte: nothing to see, but it cost to look */
 };
+
+/* Room for segments that a chain has taken: about what it cost to walk (R18). */
+static inline uint32_t via_chain_room(const struct via_chain *chain)
+{
+	return (uint32_t)chain->nr_readable + chain->nr_writable + chain->nr_empty;
+}
 
 enum via_direction { VIA_READABLE, VIA_WRITABLE }; /* for the device */
 
@@ -252,9 +259,10 @@ enum via_direction { VIA_READABLE, VIA_WRITABLE }; /* for the device */
  *
  * vq_ring()       the ring to serve now; NULL if the queue is stopped or broken.
  * vq_pop()        takes the next available chain: 1 with 'chain' filled from 'seg' (at most 'max_segs'
- *                 of them), 0 if the driver has added nothing, -ENOBUFS if 'max_segs' is too small
- *                 (nothing is taken), or another negative errno: the queue is broken now, with the
- *                 reason in vq->broken. Content is not judged: an empty chain is taken.
+ *                 of them, less one for each empty descriptor), 0 if the driver has added nothing,
+ *                 -ENOBUFS if 'max_segs' is too small (nothing is taken), or another negative errno:
+ *                 the queue is broken now, with the reason in vq->broken. Content is not judged: an
+ *                 empty chain is taken.
  * vq_pop_singles() takes up to 'n' chains of one descriptor, whole in one region and of the given
  *                 direction, as long as there are such: the usual ones, by a loop that keeps its state
  *                 in registers. Fills a segment and an entry (id, 1 slot, len 0) for each and starts

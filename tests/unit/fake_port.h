@@ -44,6 +44,7 @@ struct fake_port {
 	bool armed[FAKE_QUEUES];
 	uint32_t lent[FAKE_QUEUES];
 	uint32_t room; /* frames that it still takes; UINT32_MAX: any number */
+	uint32_t walk; /* descriptors that each burst costs */
 	bool closed;
 	/* calls */
 	uint32_t nr_egress, nr_ingress, nr_arm, nr_disarm, nr_undelivered;
@@ -152,6 +153,7 @@ static uint32_t fake_ingress_burst(struct via_port *port, uint32_t q, struct via
 	if (f->busy[q]++)
 		f->overlapped = true;
 	burst->nr_pieces = 0;
+	burst->nr_walked += f->walk;
 	n = via_min_u(max, l->tail - l->head);
 	for (uint32_t i = 0; i < n; i++)
 		fake_lend(burst, i, &l->frame[(l->head + i) % FAKE_FRAMES]);

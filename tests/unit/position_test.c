@@ -100,9 +100,9 @@ static void offer(struct world *w, struct via_ring_pos *pos, uint32_t n, uint32_
 
 static bool pop(struct world *w, struct via_chain *chain)
 {
-	struct via_seg seg;
+	struct via_seg seg[64]; /* room for what is empty, too */
 
-	return vq_pop(w->vq, &w->ring, chain, &seg, 1, VIA_RING_PACKED) == 1;
+	return vq_pop(w->vq, &w->ring, chain, seg, 64, VIA_RING_PACKED) == 1;
 }
 
 /* Takes, gives back and publishes 'n' chains that are there. */

@@ -335,6 +335,42 @@ static void a_ring_of_nothing_but_useless_buffers_costs_bounded_work(void **stat
 	}
 }
 
+/* R10, R18: 65,536 descriptors that a driver offers for nothing; a frame looks at few of them. */
+static void a_ring_of_nothing_but_empty_descriptors_costs_bounded_work(void **state)
+{
+	(void)state;
+	RIG_FORMATS(format)
+	{
+		struct rig_config config = { .format = format, .size = 256, .features = mergeable };
+		struct via_drv_buffer empty[256] = { { 0 } };
+		struct via_drv_done done;
+		struct rig rig;
+
+		rig_init(&rig, &config);
+		make_view(0, &(struct frame_shape){ .payload = 200 }, 4096);
+		views[1] = views[0];
+		for (uintptr_t i = 0; i < 256; i++)
+			assert_int_equal(drv_add(&rig.drv, empty, 0, 256, VIA_DRV_INDIRECT,
+						 (void *)i, format),
+					 0);
+		drv_publish(&rig.drv, format);
+		for (uintptr_t back = 0; back < 256;) {
+			uintptr_t before = back;
+
+			assert_int_equal(egress(&rig, 2, 0, false), 2);
+			for (; rig_reap(&rig, &done) == 0; back++) {
+				assert_int_equal((uintptr_t)done.token, back);
+				assert_int_equal(done.len, 0);
+			}
+			assert_in_range(back - before, 1, 4096 / 256);
+		}
+		offer(&rig, 0, 500, 500); /* and the queue lives */
+		assert_int_equal(egress(&rig, 1, 0, false), 1);
+		assert_int_equal(packets(&rig), 1);
+		rig_end(&rig);
+	}
+}
+
 static void a_buffer_too_small_for_one_frame_waits_for_another(void **state)
 {
 	(void)state;
@@ -852,6 +888,7 @@ int main(void)
 		cmocka_unit_test(useless_buffers_are_given_back_and_others_used),
 		cmocka_unit_test(a_useless_buffer_between_good_ones_spoils_no_packet),
 		cmocka_unit_test(a_ring_of_nothing_but_useless_buffers_costs_bounded_work),
+		cmocka_unit_test(a_ring_of_nothing_but_empty_descriptors_costs_bounded_work),
 		cmocka_unit_test(a_buffer_too_small_for_one_frame_waits_for_another),
 		cmocka_unit_test(a_full_queue_drops_the_rest_or_keeps_it),
 		cmocka_unit_test(frames_over_the_mtu_are_dropped),

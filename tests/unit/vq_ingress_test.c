@@ -394,6 +394,42 @@ static void a_burst_ends_where_its_pieces_do(void **state)
 	}
 }
 
+/* R10, R18 */
+static void a_burst_ends_when_it_has_walked_enough(void **state)
+{
+	static const struct {
+		uint32_t len, readable;
+	} kinds[] = { { 0, 256 }, { 0, 0 }, { 1, 0 } }; /* no bytes; none; only bytes to write */
+
+	(void)state;
+	RIG_FORMATS(format)
+	{
+		for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+			struct rig_config config = { .format = format,
+						     .size = 256,
+						     .features = modern };
+			struct rig rig;
+
+			rig_init(&rig, &config);
+			for (uint32_t i = 0; i < 256; i++)
+				buffers[i] = (struct via_drv_buffer){ RIG_GPA, kinds[k].len };
+			for (uintptr_t i = 0; i < 64; i++)
+				assert_int_equal(drv_add(&rig.drv, buffers, kinds[k].readable,
+							 256 - kinds[k].readable, VIA_DRV_INDIRECT,
+							 (void *)i, format),
+						 0);
+			drv_publish(&rig.drv, format);
+			for (uintptr_t i = 0; i < 64; i += 16) {
+				burst->nr_walked = 0;
+				assert_int_equal(ingress(&rig, 64), 0);
+				assert_int_equal(burst->nr_walked, 4096);
+				expect_back(&rig, i, i + 15);
+			}
+			rig_end(&rig);
+		}
+	}
+}
+
 static void a_chain_that_breaks_the_queue_does_not_take_the_others_along(void **state)
 {
 	(void)state;
@@ -449,6 +485,7 @@ int main(void)
 		cmocka_unit_test(what_was_not_delivered_comes_again_in_order_and_counts_once),
 		cmocka_unit_test(any_mixture_of_chains_arrives_in_order),
 		cmocka_unit_test(a_burst_ends_where_its_pieces_do),
+		cmocka_unit_test(a_burst_ends_when_it_has_walked_enough),
 		cmocka_unit_test(a_chain_that_breaks_the_queue_does_not_take_the_others_along),
 		cmocka_unit_test(a_stopped_queue_lends_nothing),
 	};

@@ -228,12 +228,46 @@ static void a_queue_that_is_called_back_soon_stays_longer_and_no_other(void **st
 	end();
 }
 
+static uint32_t nr_ingress(struct fake_port *port)
+{
+	uint32_t n;
+
+	pthread_mutex_lock(&port->lock);
+	n = port->nr_ingress;
+	pthread_mutex_unlock(&port->lock);
+	return n;
+}
+
+/* A guest whose chains take the time of many bursts, and lead to no packet at all. */
+static void who_has_long_chains_walked_for_nothing_waits_for_the_others(void **state) /* R18 */
+{
+	struct fake_port *greedy, *other;
+	uint32_t turns, served;
+
+	(void)state;
+	start(1, SW_POLL_ALWAYS);
+	greedy = add("a", "1");
+	other = add("b", "1");
+	pthread_mutex_lock(&greedy->lock);
+	greedy->walk = 32768; /* looks, which take as long as 8 bursts */
+	pthread_mutex_unlock(&greedy->lock);
+	served = nr_ingress(greedy);
+	turns = nr_ingress(other);
+	while (nr_ingress(other) - turns < 8000)
+		usleep(1000);
+	served = nr_ingress(greedy) - served;
+	turns = nr_ingress(other) - turns;
+	assert_in_range(served, 1, turns / 4);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(queues_move_between_workers_and_keep_their_order),
 		cmocka_unit_test(ports_come_and_go_under_traffic),
 		cmocka_unit_test(a_queue_that_is_called_back_soon_stays_longer_and_no_other),
+		cmocka_unit_test(who_has_long_chains_walked_for_nothing_waits_for_the_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
