@@ -118,7 +118,6 @@ void bench_queue_open(struct bench_queue *q, const struct bench_queue_config *co
 		.features = config->features,
 		.kick_fd = -1,
 		.call_fd = -1,
-		.err_fd = -1,
 		.enabled = true,
 	};
 	start_driver(q);

@@ -75,7 +75,7 @@ int packed_pop_walk(struct via_vq *vq, const struct via_ring *ring, struct via_c
 	w.budget -= packed_distance(vq->used, pos, ring->size); /* packed_pop() has seen to that */
 	ret = packed_walk(&w, ring, &pos, tail, &id);
 	if (via_unlikely(ret))
-		return ret < 0 ? ret : via_vq_break(vq, ring, (enum via_broken)ret);
+		return ret < 0 ? ret : via_vq_break(vq, (enum via_broken)ret);
 	chain_end(chain, &w, id, (uint16_t)packed_distance(vq->avail, pos, ring->size));
 	vq->avail = pos;
 	return 1;
@@ -93,7 +93,8 @@ void packed_spill(struct via_vq *vq, const struct via_ring *ring)
 		struct via_batch_entry entry = batch->entry[i];
 
 		/* Not visible before the first slot, whose release at publication covers this. */
-		via_le64_store(&ring->packed.desc[pos.idx].tail, packed_used_tail(entry, packed_used_bits(pos.wrap)));
+		via_le64_store(&ring->packed.desc[pos.idx].tail,
+			       packed_used_tail(entry, packed_used_bits(pos.wrap)));
 		pos = packed_advance(pos, entry.nr_slots, ring->size);
 	}
 	vq->spill = pos;

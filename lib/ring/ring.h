@@ -153,7 +153,6 @@ struct via_ring {
 	};
 	int kick_fd;         /* -1: none, the queue is always polled */
 	int call_fd;         /* -1: none */
-	int err_fd;          /* -1: none */
 	bool call_is_socket; /* user-mode Linux sends one instead of an eventfd */
 	bool enabled; /* false: started but disabled: TX is consumed and discarded, RX untouched */
 };
@@ -298,9 +297,10 @@ const struct via_ring *via_vq_swap(struct via_vq *vq, const struct via_ring *rin
  * Returns what was published (free it then), NULL if it was stopped. Thread: control. */
 const struct via_ring *via_vq_stop(struct via_vq *vq);
 
-/* Marks the queue broken with the reason: it stays so until stopped, its err_fd is signalled once,
- * all bursts return nothing. Returns a negative errno. Thread: worker. */
-via_cold int via_vq_break(struct via_vq *vq, const struct via_ring *ring, enum via_broken why);
+/* Marks the queue broken with the reason (R15): it stays so until stopped, all bursts return nothing.
+ * That is all a worker does about it, since it may hold the queue's lock (R20). Returns a negative
+ * errno. Thread: worker. */
+via_cold int via_vq_break(struct via_vq *vq, enum via_broken why);
 
 /* Bytes that each part of a ring occupies, for validation and mapping (§2.7, §2.8). */
 struct via_ring_sizes {

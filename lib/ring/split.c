@@ -69,7 +69,7 @@ int split_pop_walk(struct via_vq *vq, const struct via_ring *ring, struct via_ch
 	int ret = split_walk(&w, ring, head);
 
 	if (via_unlikely(ret))
-		return ret < 0 ? ret : via_vq_break(vq, ring, (enum via_broken)ret);
+		return ret < 0 ? ret : via_vq_break(vq, (enum via_broken)ret);
 	vq->avail.idx++;
 	chain_end(chain, &w, head, 1);
 	return 1;

@@ -41,7 +41,7 @@ static via_always_inline int split_look(struct via_vq *vq, const struct via_ring
 	uint16_t taken = (uint16_t)(vq->avail.idx - vq->used.idx);
 
 	if (via_unlikely(nr > ring->size - taken)) /* VX-01; not kept: nobody goes on with it */
-		return via_vq_break(vq, ring, VIA_BROKEN_AVAIL_INDEX);
+		return via_vq_break(vq, VIA_BROKEN_AVAIL_INDEX);
 	vq->avail_seen = seen;
 	return nr != 0;
 }

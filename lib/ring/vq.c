@@ -40,15 +40,13 @@ static int broken_errno(enum via_broken why)
 	}
 }
 
-int via_vq_break(struct via_vq *vq, const struct via_ring *ring, enum via_broken why)
+int via_vq_break(struct via_vq *vq, enum via_broken why)
 {
 	enum via_broken none = VIA_BROKEN_NONE;
 
 	/* The first reason stays. Nobody reads anything else by it, so no order is needed. */
-	if (atomic_compare_exchange_strong_explicit(&vq->broken, &none, why, memory_order_relaxed,
-						    memory_order_relaxed) &&
-	    ring->err_fd >= 0 && !via_tell(ring->err_fd)) /* that it holds us up is worse */
-		atomic_store_explicit(&vq->broken, VIA_BROKEN_NOTIFY, memory_order_relaxed);
+	atomic_compare_exchange_strong_explicit(&vq->broken, &none, why, memory_order_relaxed,
+						memory_order_relaxed);
 	return broken_errno(why);
 }
 
@@ -58,7 +56,7 @@ void vq_call(struct via_vq *vq, const struct via_ring *ring)
 		return;
 	via_count(&vq->calls, 1);
 	if (!(ring->call_is_socket ? via_tell_socket(ring->call_fd) : via_tell(ring->call_fd)))
-		via_vq_break(vq, ring, VIA_BROKEN_NOTIFY);
+		via_vq_break(vq, VIA_BROKEN_NOTIFY);
 }
 
 void via_vq_start(struct via_vq *vq, const struct via_ring *ring, struct via_ring_pos avail,

@@ -243,19 +243,6 @@ static bool rest(struct vu_queue *q, const struct via_ring *ring)
 					       : vq_arm(&q->vq, ring, VIA_RING_SPLIT);
 }
 
-static void tell_broken(struct via_device *dev, struct vu_queue *q)
-{
-	enum via_broken broken = atomic_load_explicit(&q->vq.broken, memory_order_relaxed);
-
-	if (broken == VIA_BROKEN_NONE || broken == q->told)
-		return;
-	q->told = broken;
-	dev->faults.broken[broken]++;
-	vu_log(dev, VIA_LOG_ERROR, "the control queue is broken: %s", via_broken_text(broken));
-	if (broken == VIA_BROKEN_NOTIFY && !q->notifier[VU_CALL].is_socket)
-		vu_session_quarantine(dev, via_broken_text(broken));
-}
-
 void vu_control_serve(struct via_device *dev)
 {
 	struct vu_queue *q = control_queue(dev);
@@ -272,7 +259,7 @@ void vu_control_serve(struct via_device *dev)
 		if (!ring)
 			break;
 		if (via_mem_is_lost(ring->mem)) {
-			via_vq_break(&q->vq, ring, VIA_BROKEN_MEMORY_LOST);
+			via_vq_break(&q->vq, VIA_BROKEN_MEMORY_LOST);
 			break;
 		}
 		if (serve_one(dev, q, ring))
@@ -280,8 +267,7 @@ void vu_control_serve(struct via_device *dev)
 		if (c->busy || !vq_ring(&q->vq) || !rest(q, ring))
 			break;
 	}
-	if (q)
-		tell_broken(dev, q);
+	vu_tell_broken(dev);
 	/* A driver that goes on without end gets another turn, as everybody else does. */
 	if (ring && !c->busy && vq_ring(&q->vq) && dev->session == VU_CONNECTED)
 		if (q->notifier[VU_KICK].fd < 0 || rest(q, ring))

@@ -7,29 +7,34 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/tell.h"
 #include "net/drop.h"
 #include "ring/vq.h"
 #include "vhost/vhost.h"
 
 /* ---- a queue that a worker found broken ---- */
 
-/* Whether the queue's call or err has held a worker up. (A call that is a socket cannot, and is closed
- * when user-mode Linux unloads its driver.) */
-static bool holds_up(const struct vu_queue *q, enum via_broken broken)
+/* Whether the queue's call has held a worker up. (One that is a socket cannot, and is closed when
+ * user-mode Linux unloads its driver.) */
+static bool call_holds_up(const struct vu_queue *q, enum via_broken broken)
 {
 	return broken == VIA_BROKEN_NOTIFY && !q->ring->ring.call_is_socket;
 }
 
-/* Tells of each broken queue once. A device whose memory is lost is disconnected: its rings are zeros. */
-static void on_alarm(void *user, uint32_t events)
+/* The err descriptor is the front-end's and may be made to block: so it is control who writes it, whoever
+ * found the queue broken, and not with a lock held (R15, R19, R20). */
+static bool err_holds_up(const struct vu_queue *q)
 {
-	struct via_device *dev = user;
-	bool lost = false, stuck = false;
-	uint64_t count;
+	const int fd = q->notifier[VU_ERR].fd;
 
-	(void)events;
-	if (read(dev->alarm_fd, &count, sizeof(count)) < 0)
-		return;
+	return fd >= 0 && !via_tell(fd);
+}
+
+/* A device whose memory is lost is disconnected: its rings are zeros. */
+void vu_tell_broken(struct via_device *dev)
+{
+	bool lost = false, stuck = false;
+
 	for (uint16_t i = 0; i < dev->nr_queues; i++) {
 		struct vu_queue *q = &dev->queue[i];
 		enum via_broken broken = atomic_load_explicit(&q->vq.broken, memory_order_relaxed);
@@ -40,13 +45,23 @@ static void on_alarm(void *user, uint32_t events)
 		dev->faults.broken[broken]++;
 		/* Its zeros may have broken another rule before anybody noticed what they are. */
 		lost = lost || via_mem_is_lost(q->ring->ring.mem);
-		stuck = stuck || holds_up(q, broken);
+		stuck = err_holds_up(q) || call_holds_up(q, broken) || stuck;
 		vu_log(dev, VIA_LOG_ERROR, "queue %u is broken: %s", i, via_broken_text(broken));
 	}
 	if (stuck)
 		vu_session_quarantine(dev, via_broken_text(VIA_BROKEN_NOTIFY));
 	else if (lost)
 		vu_session_end(dev, VU_END_FAULT, via_broken_text(VIA_BROKEN_MEMORY_LOST));
+}
+
+static void on_alarm(void *user, uint32_t events)
+{
+	struct via_device *dev = user;
+	uint64_t count;
+
+	(void)events;
+	if (read(dev->alarm_fd, &count, sizeof(count)) == sizeof(count))
+		vu_tell_broken(dev);
 }
 
 static via_cold void raise_alarm(struct vu_queue *q)
@@ -66,7 +81,7 @@ static via_cold void check_memory(struct vu_queue *q, const struct via_ring *rin
 {
 	atomic_store_explicit(&q->faults, faults, memory_order_relaxed);
 	if (via_mem_is_lost(ring->mem))
-		via_vq_break(&q->vq, ring, VIA_BROKEN_MEMORY_LOST);
+		via_vq_break(&q->vq, VIA_BROKEN_MEMORY_LOST);
 }
 
 /* The ring of this burst, with what packets need of it; NULL if the queue does not run. */

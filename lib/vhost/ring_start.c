@@ -109,7 +109,6 @@ static int ring_create(struct vu_queue *q, struct vu_ring **ring, struct via_err
 			.features = dev->features,
 			.kick_fd = q->notifier[VU_KICK].fd,
 			.call_fd = q->notifier[VU_CALL].fd,
-			.err_fd = q->notifier[VU_ERR].fd,
 			.call_is_socket = q->notifier[VU_CALL].is_socket,
 			.enabled = vu_queue_is_enabled(q),
 		},

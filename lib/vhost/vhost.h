@@ -405,6 +405,9 @@ void vu_session_settled(struct via_device *dev);
 void vu_tell_owner(struct via_device *dev);
 
 /* ---- device.c ---- */
+/* Tells of each queue that broke since last told: log, counts, the err descriptor; ends the session if it
+ * cannot go on. */
+void vu_tell_broken(struct via_device *dev);
 void vu_device_free(struct via_device *dev);
 
 #endif

@@ -53,7 +53,6 @@ static void device_start(struct pair *p, uint32_t i)
 		.features = p->life->features,
 		.kick_fd = r->kick_fd,
 		.call_fd = r->call_fd,
-		.err_fd = -1,
 		.enabled = true,
 	};
 	if (p->life->format == VIA_RING_PACKED) {

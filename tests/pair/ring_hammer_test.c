@@ -237,7 +237,6 @@ static void open_rings(struct hammer *h, uint16_t size, bool event_idx)
 		.event_idx = event_idx,
 		.kick_fd = eventfd(0, EFD_NONBLOCK),
 		.call_fd = eventfd(0, EFD_NONBLOCK),
-		.err_fd = -1,
 	};
 	if (h->format == VIA_RING_PACKED) {
 		h->ring.packed.desc = (void *)h->memory;

@@ -715,7 +715,6 @@ static void pair_open(struct pair *p)
 		.indirect = chance(2),
 		.kick_fd = -1,
 		.call_fd = -1,
-		.err_fd = -1,
 	};
 	if (p->format == VIA_RING_PACKED) {
 		p->ring.packed.desc = (void *)p->memory.device;

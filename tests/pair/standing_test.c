@@ -120,7 +120,6 @@ static void start_device(struct pair *p)
 		.indirect = true,
 		.kick_fd = -1,
 		.call_fd = -1,
-		.err_fd = -1,
 	};
 	if (p->format == VIA_RING_PACKED) {
 		p->ring.packed.desc = (void *)p->memory;

@@ -620,9 +620,12 @@ static void a_broken_queue_is_told_once_and_starts_again(void **state) /* R15 */
 {
 	struct frontend *fe = *state;
 	struct via_split_avail *avail;
+	int err = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	uint64_t count = 0;
 	uint32_t base;
 
 	fe_start(fe, FE_SPLIT, 2);
+	assert_int_equal(fe_set_notifier(fe, VU_SET_VRING_ERR, 1, err), 0);
 	fe_assert_traffic(fe, 0);
 	avail = (void *)(fe->mem + FE_RING_AT(1) + FE_AVAIL);
 	via_le16_store(&avail->idx, 30000);
@@ -630,12 +633,15 @@ static void a_broken_queue_is_told_once_and_starts_again(void **state) /* R15 */
 	assert_int_equal(fe_ingress(fe, 0, NULL), 0);
 	fe_turn(fe);
 	assert_int_equal(fe->dev->queue[1].told, VIA_BROKEN_AVAIL_INDEX);
+	assert_int_equal(read(err, &count, sizeof(count)), sizeof(count));
+	assert_int_equal(count, 1);
 	fe_post(fe, 0, 1);
 	assert_true(fe_egress(fe, 0, 1, 60)); /* the other queue goes on */
 	base = fe_get_base(fe, 1);
 	assert_int_equal(base, 1);
 	fe_setup_queue(fe, 1, 0, true);
 	fe_assert_traffic(fe, 0);
+	close(err);
 }
 
 static void note_faults(void *user, const char *key, const char *value)

@@ -269,14 +269,12 @@ static void a_full_call_descriptor_is_a_delivered_call(void **state)
 static void a_call_descriptor_that_fails_breaks_the_queue(void **state)
 {
 	struct rig *rig = rig_open(VIA_RING_SPLIT, 4);
-	uint64_t complaints;
 
 	(void)state;
 	rig->ring.call_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	vq_call(&rig->vq, &rig->ring);
 	assert_null(vq_ring(&rig->vq));
 	assert_int_equal(atomic_load(&rig->vq.broken), VIA_BROKEN_NOTIFY);
-	assert_int_equal(read(rig->ring.err_fd, &complaints, sizeof(complaints)), 8);
 	close(rig->ring.call_fd);
 	rig_close(rig);
 }

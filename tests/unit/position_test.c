@@ -57,7 +57,6 @@ static void world_open(struct world *w, uint16_t size, const uint8_t *ring, cons
 		.packed.device = (void *)(w->shared + RING_BYTES - 4),
 		.kick_fd = -1,
 		.call_fd = -1,
-		.err_fd = -1,
 	};
 }
 

@@ -81,7 +81,6 @@ static inline void rig_init(struct rig *rig, const struct rig_config *config)
 		.features = config->features,
 		.kick_fd = -1,
 		.call_fd = eventfd(0, EFD_NONBLOCK),
-		.err_fd = -1,
 		.enabled = true,
 	};
 	if (config->format == VIA_RING_PACKED) {
