@@ -210,8 +210,8 @@ static uint32_t nr_usable_queues(const struct via_device *dev)
 	return 2;
 }
 
-static int check_index(const struct vu_handler *h, const struct via_device *dev,
-		       const struct vu_msg *msg, struct via_error *err)
+static int check_index(const struct vu_handler *h, const struct via_device *dev, struct vu_msg *msg,
+		       struct via_error *err)
 {
 	uint64_t index = msg->payload.state.index;
 
@@ -227,6 +227,7 @@ static int check_index(const struct vu_handler *h, const struct via_device *dev,
 		return via_fail(
 			err, -ERANGE, "queue %llu does not exist: this device has %u queue pair%s",
 			(unsigned long long)index, vu_pairs(dev), vu_pairs(dev) == 1 ? "" : "s");
+	msg->queue = &dev->queue[index];
 	return 0;
 }
 
@@ -246,7 +247,7 @@ static int check_gate(const struct vu_handler *h, const struct via_device *dev,
 	return 0;
 }
 
-static int check(const struct vu_handler *h, const struct via_device *dev, const struct vu_msg *msg,
+static int check(const struct vu_handler *h, const struct via_device *dev, struct vu_msg *msg,
 		 struct via_error *err)
 {
 	int ret = check_gate(h, dev, err);

@@ -185,6 +185,8 @@ static_assert(sizeof(struct vu_config) == 268, "vhost-user: config space");
 
 #define VU_MAX_FDS     8 /* even, see hostile.md 2.3 */
 
+struct vu_queue;
+
 struct vu_msg {
 	struct vu_header header;
 	union {
@@ -198,6 +200,9 @@ struct vu_msg {
 	} payload;
 	uint32_t nr_fds;
 	int fd[VU_MAX_FDS]; /* owned; -1 once taken with vu_msg_take_fd() */
+	/* The queue that it is about, found when it was checked: its index is not looked at again (R4).
+	 * NULL for messages about none. */
+	struct vu_queue *queue;
 };
 
 #endif

@@ -12,11 +12,6 @@
 
 #include "vhost/vhost.h"
 
-static struct vu_queue *queue_of(struct via_device *dev, const struct vu_msg *msg)
-{
-	return &dev->queue[msg->payload.state.index];
-}
-
 /* For what may not change under a ring (R11). */
 static int stop_if_disabled(struct vu_queue *q, struct via_error *err)
 {
@@ -29,10 +24,11 @@ static int stop_if_disabled(struct vu_queue *q, struct via_error *err)
 
 int vu_set_vring_num(struct via_device *dev, struct vu_msg *msg, struct via_error *err)
 {
-	struct vu_queue *q = queue_of(dev, msg);
+	struct vu_queue *q = msg->queue;
 	const uint32_t num = msg->payload.state.num;
 	int ret;
 
+	(void)dev;
 	if (num == 0 || num > VIA_RING_MAX_SIZE)
 		return via_fail(err, -EINVAL, "queue %u: a size of %u is impossible (1 to %u)",
 				q->index, num, VIA_RING_MAX_SIZE);
@@ -54,7 +50,7 @@ static bool same_addresses(const struct vu_vring_addr *a, const struct vu_vring_
 int vu_set_vring_addr(struct via_device *dev, struct vu_msg *msg, struct via_error *err)
 {
 	const struct vu_vring_addr *addr = &msg->payload.addr;
-	struct vu_queue *q = &dev->queue[addr->index];
+	struct vu_queue *q = msg->queue;
 	const uint64_t area = vu_format(dev) == VIA_RING_PACKED ? 4 : 2;
 	int ret;
 
@@ -81,7 +77,7 @@ int vu_set_vring_addr(struct via_device *dev, struct vu_msg *msg, struct via_err
 
 int vu_set_vring_base(struct via_device *dev, struct vu_msg *msg, struct via_error *err)
 {
-	struct vu_queue *q = queue_of(dev, msg);
+	struct vu_queue *q = msg->queue;
 	const uint32_t base = msg->payload.state.num;
 	int ret;
 
@@ -98,9 +94,10 @@ int vu_set_vring_base(struct via_device *dev, struct vu_msg *msg, struct via_err
 
 int vu_get_vring_base(struct via_device *dev, struct vu_msg *msg, struct via_error *err)
 {
-	struct vu_queue *q = queue_of(dev, msg);
+	struct vu_queue *q = msg->queue;
 	int kick;
 
+	(void)dev;
 	(void)err;
 	vu_queue_stop(q, true);
 	kick = vu_queue_forget(q); /* of one that did not run */
@@ -112,7 +109,7 @@ int vu_get_vring_base(struct via_device *dev, struct vu_msg *msg, struct via_err
 
 void vu_got_vring_base(struct via_device *dev, struct vu_msg *msg)
 {
-	struct vu_queue *q = queue_of(dev, msg);
+	struct vu_queue *q = msg->queue;
 
 	dev->reply.payload.state = (struct vu_vring_state){ .index = q->index, .num = q->base };
 	dev->reply.header.size = sizeof(struct vu_vring_state);
@@ -137,7 +134,7 @@ int vu_set_vring_notifier(struct via_device *dev, struct vu_msg *msg, struct via
 	static const char *const what[] = { "kick", "call", "err" };
 	static const unsigned int kinds[] = { VU_FD_EVENT, VU_FD_EVENT | VU_FD_SOCKET,
 					      VU_FD_EVENT };
-	struct vu_queue *q = &dev->queue[msg->payload.u64 & VU_VRING_INDEX_MASK];
+	struct vu_queue *q = msg->queue;
 	const int which = notifier_of(msg->header.request);
 	struct vu_notifier *n = &q->notifier[which];
 	int old = n->fd, ret;
@@ -169,24 +166,26 @@ int vu_set_vring_notifier(struct via_device *dev, struct vu_msg *msg, struct via
  * front-end has looked at that one for the last time before it sent the message. */
 void vu_has_set_vring_call(struct via_device *dev, struct vu_msg *msg)
 {
-	struct vu_queue *q = &dev->queue[msg->payload.u64 & VU_VRING_INDEX_MASK];
+	struct vu_queue *q = msg->queue;
 
+	(void)dev;
 	if (q->ring)
 		atomic_store_explicit(&q->wants_call, true, memory_order_release);
 }
 
 int vu_vring_kick(struct via_device *dev, struct vu_msg *msg, struct via_error *err)
 {
-	const struct vu_notifier *n = &queue_of(dev, msg)->notifier[VU_KICK];
+	const struct vu_notifier *n = &msg->queue->notifier[VU_KICK];
 	const uint64_t one = 1;
 
+	(void)dev;
 	if (!n->is_inband)
 		return via_fail(err, -EPROTO, "queue %u: kicks come by descriptor",
-				msg->payload.state.index);
+				msg->queue->index);
 	/* Ours, and not blocking; a full one is a kick as well. */
 	if (write(n->fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
 		return via_fail(err, -errno, "queue %u: cannot pass the kick on",
-				msg->payload.state.index);
+				msg->queue->index);
 	return 0;
 }
 
@@ -200,9 +199,10 @@ int vu_set_log_fd(struct via_device *dev, struct vu_msg *msg, struct via_error *
 
 int vu_set_vring_enable(struct via_device *dev, struct vu_msg *msg, struct via_error *err)
 {
-	struct vu_queue *q = queue_of(dev, msg);
+	struct vu_queue *q = msg->queue;
 	const uint32_t on = msg->payload.state.num;
 
+	(void)dev;
 	if (on > 1)
 		return via_fail(err, -EINVAL, "queue %u: %u is neither on nor off", q->index, on);
 	if (q->enabled == (on == 1))
