@@ -4,7 +4,8 @@
  *
  * vu_queues_start() runs after every message: whatever came last, a queue starts once all that it needs
  * is there. Geometry is validated as a whole then (R11): the size rule, alignment here and there, each
- * part within one region. Parts may overlap: that harms nobody but the driver.
+ * part within one region, none overlapping another, and a base within the ring. It cannot change while the
+ * ring runs: what workers see is immutable, and the messages that would change it are refused.
  *
  * Where a ring starts. If its memory had gone away, where it was. Else a kept position (ring/position.h)
  * decides: a process before this one, or a connection before this one, served the very same ring. Else
@@ -50,6 +51,24 @@ static void *part(const struct vu_queue *q, uint64_t addr, uint64_t size, uintpt
 	return (uintptr_t)host % align ? NULL : host;
 }
 
+/* Event indices count only where they are spoken: without them a driver may put other things there. */
+static int check_overlap(const struct via_ring *ring, struct via_ring_sizes sizes,
+			 const void *const part[3], struct via_error *err)
+{
+	const uint64_t events =
+		ring->format == VIA_RING_SPLIT && !ring->event_idx ? sizeof(via_le16) : 0;
+	const uint64_t size[3] = { sizes.desc, sizes.avail - events, sizes.used - events };
+
+	for (int a = 0; a < 3; a++) {
+		const int b = (a + 1) % 3;
+		const uintptr_t at_a = (uintptr_t)part[a], at_b = (uintptr_t)part[b];
+
+		if (at_a < at_b + size[b] && at_b < at_a + size[a])
+			return via_fail(err, -EINVAL, "its parts overlap");
+	}
+	return 0;
+}
+
 static int map_parts(const struct vu_queue *q, struct via_ring *ring, struct via_error *err)
 {
 	const bool packed = ring->format == VIA_RING_PACKED;
@@ -76,7 +95,7 @@ static int map_parts(const struct vu_queue *q, struct via_ring *ring, struct via
 		ring->split.avail = avail;
 		ring->split.used = used;
 	}
-	return 0;
+	return check_overlap(ring, sizes, (const void *const[]){ desc, avail, used }, err);
 }
 
 /* Features that count for packets: offloads that the driver has switched off are as if refused. */

@@ -152,6 +152,60 @@ static void a_ring_that_cannot_be_is_not_started(void **state) /* R11, HX-25, HX
 	assert_non_null(strstr(fe->dev->queue[0].refused, "descriptor ring"));
 }
 
+/* Says a ring of 'size' slots with its parts at these offsets. Returns whether it runs. */
+static bool runs_with_parts_at(struct frontend *fe, uint32_t size, uint64_t desc, uint64_t avail,
+			       uint64_t used)
+{
+	const struct vu_vring_addr addr = { .desc = FE_USER_ADDR + desc,
+					    .avail = FE_USER_ADDR + avail,
+					    .used = FE_USER_ADDR + used };
+
+	fe_get_base(fe, 0);
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_NUM, 0, size), 0);
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_BASE, 0, 0), 0);
+	assert_int_equal(fe_ack(fe, VU_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0), 0);
+	assert_int_equal(fe_set_notifier(fe, VU_SET_VRING_KICK, 0, fe->queue[0].kick), 0);
+	return via_device_pair_runs(fe->dev, 0);
+}
+
+static void a_ring_whose_parts_overlap_is_not_started(void **state) /* R11, HX-26 */
+{
+	static const struct {
+		uint64_t features;
+		uint64_t desc, avail, used; /* parts of 16 slots */
+		bool runs;
+	} cases[] = {
+		{ FE_SPLIT, 0, 256, 512, true },
+		{ FE_SPLIT, 0, 256, 292, true }, /* no event index: 36 bytes are all of it */
+		{ FE_SPLIT, 0, 256, 288, false },
+		{ FE_SPLIT, 256, 220, 0, true },
+		{ FE_SPLIT, 256, 222, 0, false },
+		{ FE_SPLIT, 0, 0, 512, false },
+		{ FE_SPLIT, 0, 512, 252, false },
+		{ FE_SPLIT, 0, 512, 512, false },
+		{ FE_SPLIT | VIA_BIT(VIRTIO_F_EVENT_IDX), 0, 256, 292, false },
+		{ FE_SPLIT | VIA_BIT(VIRTIO_F_EVENT_IDX), 0, 256, 296, true },
+		{ FE_PACKED, 0, 256, 260, true },
+		{ FE_PACKED, 0, 256, 256, false },
+		{ FE_PACKED, 0, 252, 260, false },
+		{ FE_PACKED, 0, 260, 0, false },
+	};
+	struct frontend *fe = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		fe_connect(fe);
+		fe_negotiate(fe, cases[i].features, FE_PROTOCOL);
+		memset(fe->mem, 0, 4096);
+		assert_int_equal(fe_set_memory(fe), 0);
+		assert_int_equal(
+			runs_with_parts_at(fe, 16, cases[i].desc, cases[i].avail, cases[i].used),
+			cases[i].runs);
+		if (!cases[i].runs)
+			assert_non_null(strstr(fe->dev->queue[0].refused, "overlap"));
+		fe_disconnect(fe);
+	}
+}
+
 static void misaligned_or_foreign_addresses_are_refused_at_once(void **state)
 {
 	static const struct vu_vring_addr wrong[] = {
@@ -743,6 +797,7 @@ int main(void)
 		CASE(a_ring_starts_whatever_is_said_last),
 		CASE(a_ring_starts_without_protocol_features_and_enable),
 		CASE(a_ring_that_cannot_be_is_not_started),
+		CASE(a_ring_whose_parts_overlap_is_not_started),
 		CASE(misaligned_or_foreign_addresses_are_refused_at_once),
 		CASE(geometry_does_not_change_under_a_ring_that_runs),
 		CASE(a_driver_may_be_loaded_anew_without_asking_for_the_base),
