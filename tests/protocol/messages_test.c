@@ -346,6 +346,99 @@ static void in_band_notification_without_its_channel_ends_the_connection(void **
 			 FE_CLOSED);
 }
 
+/* All that a device is, but for what is about the message at hand, and what tells people of it. */
+struct snapshot {
+	struct via_device dev;
+	struct vu_queue queue[FE_QUEUES];
+};
+
+static void take_snapshot(const struct frontend *fe, struct snapshot *s)
+{
+	memset(s, 0, sizeof(*s));
+	memcpy(&s->dev, fe->dev, sizeof(s->dev));
+	memcpy(s->queue, fe->dev->queue, fe->dev->nr_queues * sizeof(s->queue[0]));
+	s->dev.msg = NULL;
+	s->dev.handler = NULL;
+	s->dev.result = 0;
+	memset(s->dev.log, 0, sizeof(s->dev.log));
+	memset(&s->dev.why, 0, sizeof(s->dev.why));
+	memset(&s->dev.reply, 0, sizeof(s->dev.reply));
+	memset(&s->dev.refused, 0, sizeof(s->dev.refused));
+	memset(&s->dev.faults, 0, sizeof(s->dev.faults));
+}
+
+/* A device with a pair that runs, and another of which all is known but the kick. */
+static void start_for_snapshots(struct frontend *fe)
+{
+	if (fe->fd >= 0)
+		fe_disconnect(fe);
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT, ALL_PROTOCOL & ~VIA_BIT(VU_PROTOCOL_STATUS));
+	assert_int_equal(fe_set_memory(fe), 0);
+	for (uint32_t i = 0; i < 4; i++) {
+		fe_init_ring(fe, i);
+		assert_int_equal(fe_ack_state(fe, VU_SET_VRING_NUM, i, FE_RING_SIZE), 0);
+		assert_int_equal(fe_ack_state(fe, VU_SET_VRING_BASE, i, 0), 0);
+		assert_int_equal(fe_set_addr(fe, i), 0);
+		assert_int_equal(fe_set_notifier(fe, VU_SET_VRING_CALL, i, fe->queue[i].call), 0);
+		assert_int_equal(fe_ack_state(fe, VU_SET_VRING_ENABLE, i, 1), 0);
+	}
+	for (uint32_t i = 0; i < 2; i++)
+		assert_int_equal(fe_set_notifier(fe, VU_SET_VRING_KICK, i, fe->queue[i].kick), 0);
+	fe_assert_traffic(fe, 0);
+}
+
+/* Bytes that mean something, and bytes that do not. */
+static void make_payload(uint8_t *payload, uint32_t size, uint32_t round)
+{
+	static const uint8_t fills[] = { 0x00, 0xff, 0x01, 0xa5 };
+
+	if (round < ARRAY_SIZE(fills)) {
+		memset(payload, fills[round], size);
+		return;
+	}
+	for (uint32_t i = 0; i < size; i++)
+		payload[i] = rand() % 3 ? 0 : (uint8_t)rand();
+}
+
+static void whatever_is_refused_leaves_the_state_bit_identical(void **state) /* R12 */
+{
+	static struct snapshot before, after;
+	struct frontend *fe = *state;
+	uint32_t refused = 0;
+	uint8_t payload[64];
+	int fds[2];
+
+	srand(12);
+	start_for_snapshots(fe);
+	fds[0] = fds[1] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
+		for (uint32_t round = 0; round < 60; round++) {
+			const uint32_t nr_fds = round % 7 ? requests[i].fds : round % 3;
+			const uint32_t size = round % 11 ? requests[i].size : round % 50;
+			struct vu_msg reply;
+			int got;
+
+			make_payload(payload, sizeof(payload), round);
+			take_snapshot(fe, &before);
+			fe_send(fe, requests[i].request, VU_VERSION | VU_NEED_REPLY_MASK, payload,
+				size, fds, nr_fds);
+			fe_turn(fe);
+			got = fe_recv(fe, &reply);
+			if (got == 1 && !requests[i].replies && reply.payload.u64) {
+				take_snapshot(fe, &after);
+				assert_memory_equal(&before, &after, sizeof(before));
+				refused++;
+			} else {
+				start_for_snapshots(fe); /* it was taken, or ended the session */
+			}
+		}
+	}
+	assert_true(refused > 500);
+	fe_assert_traffic(fe, 0);
+	close(fds[0]);
+}
+
 static void a_refused_message_changes_nothing(void **state) /* R12 */
 {
 	struct frontend *fe = *state;
@@ -566,6 +659,7 @@ int main(void)
 		CASE(only_what_was_offered_can_be_acknowledged),
 		CASE(features_taken_away_take_what_needs_them_along),
 		CASE(in_band_notification_without_its_channel_ends_the_connection),
+		CASE(whatever_is_refused_leaves_the_state_bit_identical),
 		CASE(a_refused_message_changes_nothing),
 		CASE(only_an_eventfd_is_a_kick_and_a_call_may_be_a_socket_too),
 		cmocka_unit_test(looking_at_an_eventfd_leaves_it_as_it_was),
