@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/tell.h"
 #include "daemon/methods.h"
 
 static bool stop(struct daemon *d, uint64_t *frames, uint64_t *lost)
@@ -38,9 +39,9 @@ void method_client_gone(struct daemon *d, void *client)
 /* Only what can tell that it is full, so that a reader who stops never stops a worker. */
 static int prepare(int fd, struct via_error *err)
 {
-	struct stat st;
+	const int type = via_fd_type(fd);
 
-	if (fstat(fd, &st) < 0 || !(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
+	if (type != S_IFIFO && type != S_IFSOCK)
 		return via_fail(err, -EINVAL,
 				"capture.start: the descriptor must be a pipe or socket");
 	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/shared.h"
+#include "base/tell.h"
 
 #define RING_SIZE (1u << 20)
 #define OUT_SIZE  (128u << 10)
@@ -225,15 +226,15 @@ static void break_off(struct sw_capture *c)
 static bool flush(struct sw_capture *c)
 {
 	while (c->out_begin < c->out_end) {
-		const ssize_t n = write(c->fd, c->out + c->out_begin, c->out_end - c->out_begin);
+		const ssize_t n =
+			via_write(c->fd, c->out + c->out_begin, c->out_end - c->out_begin);
 
-		if (n >= 0) {
-			c->out_begin += (uint32_t)n;
-		} else if (errno == EAGAIN) {
+		if (n == -EAGAIN)
 			return false;
-		} else if (errno != EINTR) {
+		if (n < 0) /* also one that its reader has made block: control cannot wait */
 			break_off(c);
-		}
+		else
+			c->out_begin += (uint32_t)n;
 	}
 	return true;
 }

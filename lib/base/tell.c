@@ -17,6 +17,7 @@
 #include "base/tell.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -25,6 +26,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -112,18 +114,49 @@ static bool tell(int fd)
 	return write(fd, &one, sizeof(one)) >= 0 || errno == EAGAIN;
 }
 
+static bool is_watched(void)
+{
+	if (!atomic_load_explicit(&running, memory_order_relaxed))
+		return false;
+	if (via_unlikely(!self.is_known))
+		introduce();
+	return true;
+}
+
 bool via_tell(int fd)
 {
 	bool told;
 
-	if (!atomic_load_explicit(&running, memory_order_relaxed))
+	if (!is_watched())
 		return tell(fd);
-	if (via_unlikely(!self.is_known))
-		introduce();
 	begin();
 	told = tell(fd);
 	end();
 	return told;
+}
+
+ssize_t via_write(int fd, const void *data, size_t size)
+{
+	const bool watched = is_watched();
+	ssize_t n;
+
+	if (watched)
+		begin();
+	n = write(fd, data, size);
+	n = n < 0 ? -errno : n;
+	if (watched)
+		end();
+	return n;
+}
+
+int via_fd_type(int fd)
+{
+	struct statx st;
+
+	/* With this flag FUSE, NFS and their like answer from what the kernel has. */
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) < 0)
+		return -errno;
+	return st.stx_mode & S_IFMT;
 }
 
 bool via_tell_socket(int fd)

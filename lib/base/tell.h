@@ -4,10 +4,11 @@
 #define VIA_TELL_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
 
 /*
- * Adds one to a peer's eventfd. Returns whether it is told:
- * a full one has told already. False means that the peer has made its descriptor unusable: it cannot be
+ * Adds one to a peer's eventfd. Returns whether it is told: a full one has told already. False means that the peer has made its descriptor unusable: it cannot be
  * written, or the write blocked (the peer can clear O_NONBLOCK) and was interrupted by the watchdog, see
  * via_watchdog_start(). Thread: any.
  */
@@ -16,5 +17,13 @@ bool via_tell(int fd);
 /* The same by eight bytes into a socket, which a peer may send instead: that cannot block, nor raise
  * SIGPIPE. */
 bool via_tell_socket(int fd);
+
+/* write() to a descriptor that somebody else can make block: the watchdog ends that with -EINTR, or with
+ * fewer bytes. Returns how many were written, or a negative errno. Thread: any. */
+ssize_t via_write(int fd, const void *data, size_t size);
+
+/* The type of somebody's descriptor, as in st_mode (0: no file at all); a negative errno if it is none.
+ * Asks nobody: the server of a file system might never answer (R1). Thread: any. */
+int via_fd_type(int fd);
 
 #endif

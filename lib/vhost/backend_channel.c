@@ -6,7 +6,6 @@
  * told is kept as flags, not as a queue of messages: a front-end that does not read costs no memory.
  */
 #include <errno.h>
-#include <sys/socket.h>
 
 #include "vhost/vhost.h"
 
@@ -76,11 +75,10 @@ static const struct vu_conn_ops ops = {
 int vu_set_backend_req_fd(struct via_device *dev, struct vu_msg *msg, struct via_error *err)
 {
 	struct vu_conn *conn;
-	int type = 0, ret;
-	socklen_t len = sizeof(type);
+	int ret;
 
-	if (getsockopt(msg->fd[0], SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_STREAM)
-		return via_fail(err, -EINVAL, "the descriptor is no stream socket");
+	if (!vu_fd_is(msg->fd[0], VU_FD_SOCKET))
+		return via_fail(err, -EINVAL, "the descriptor is no UNIX stream socket");
 	ret = vu_conn_open(&conn, dev->loop, msg->fd[0], &ops, dev, dev->deadline_ms, err);
 	if (ret < 0)
 		return ret;

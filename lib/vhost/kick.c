@@ -14,10 +14,10 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/tell.h"
 #include "vhost/vhost.h"
 
 /* ---- what a descriptor is ---- */
@@ -34,9 +34,9 @@ static int write_from_nowhere(int fd, size_t len)
  * nothing is before it thinks of waiting (EFAULT). Other descriptors without a file cannot be written
  * at all (EINVAL), or do not mind the length. They have no type in their mode.
  */
-static bool is_eventfd(int fd, const struct stat *st)
+static bool is_eventfd(int fd)
 {
-	return (st->st_mode & S_IFMT) == 0 && write_from_nowhere(fd, 8) == EFAULT &&
+	return via_fd_type(fd) == 0 && write_from_nowhere(fd, 8) == EFAULT &&
 	       write_from_nowhere(fd, 4) == EINVAL;
 }
 
@@ -51,11 +51,7 @@ static bool is_unix_stream(int fd)
 
 bool vu_fd_is(int fd, unsigned int kinds)
 {
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return false;
-	return (kinds & VU_FD_EVENT && is_eventfd(fd, &st)) ||
+	return (kinds & VU_FD_EVENT && is_eventfd(fd)) ||
 	       (kinds & VU_FD_SOCKET && is_unix_stream(fd));
 }
 

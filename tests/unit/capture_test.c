@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <viaduct/worker.h>
 
 #include <cmocka.h>
 
@@ -229,6 +230,29 @@ static void a_reader_that_goes_away_stops_nothing(void **state)
 	close(fds[1]);
 }
 
+/* O_NONBLOCK is of the open file, which the reader shares. */
+static void a_reader_that_makes_its_pipe_block_ends_the_capture(void **state) /* R1, R19 */
+{
+	uint64_t frames, lost;
+	struct sw_capture *c;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(via_watchdog_start(NULL), 0);
+	assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
+	c = begin(-1, fds[1], 0);
+	assert_int_equal(fcntl(fds[1], F_SETFL, 0), 0);
+	for (int i = 0; i < 100; i++) {
+		sw_capture_views(c, 0, 0, views, VIA_BURST);
+		turn_for(1); /* returns: or the test hangs here */
+	}
+	end(c, &frames, &lost);
+	assert_int_equal(frames + lost, 100 * VIA_BURST);
+	assert_true(lost > 0);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void a_file_takes_all(void **state)
 {
 	uint64_t frames, lost;
@@ -258,6 +282,7 @@ int main(void)
 		TEST(a_reader_that_stops_reading_wakes_nobody),
 		TEST(control_takes_a_bounded_amount_at_a_time),
 		TEST(a_reader_that_goes_away_stops_nothing),
+		TEST(a_reader_that_makes_its_pipe_block_ends_the_capture),
 		TEST(a_file_takes_all),
 	};
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <viaduct/worker.h>
 
@@ -100,8 +101,25 @@ static void a_write_that_blocks_is_ended_within_moments(void **state)
 		;
 	clear_nonblock(ends[1]);
 	assert_false(via_tell(ends[1]));
+	assert_int_equal(via_write(ends[1], page, sizeof(page)), -EINTR);
+	assert_int_equal(read(ends[0], page, sizeof(page)), sizeof(page));
+	assert_int_equal(via_write(ends[1], page, sizeof(page)), sizeof(page));
 	close(ends[0]);
 	close(ends[1]);
+}
+
+static void a_descriptors_type_is_known(void **state)
+{
+	int ends[2], fd = eventfd(0, EFD_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	assert_int_equal(via_fd_type(fd), 0);
+	assert_int_equal(via_fd_type(ends[1]), S_IFIFO);
+	close(ends[0]);
+	close(ends[1]);
+	close(fd);
+	assert_int_equal(via_fd_type(fd), -EBADF);
 }
 
 /* Tells a good peer all the time, while others hang. */
@@ -200,6 +218,7 @@ int main(void)
 		cmocka_unit_test(a_full_one_has_told_already),
 		cmocka_unit_test(one_that_cannot_be_written_is_unusable),
 		cmocka_unit_test(a_write_that_blocks_is_ended_within_moments),
+		cmocka_unit_test(a_descriptors_type_is_known),
 		cmocka_unit_test(threads_that_do_not_hang_lose_nothing),
 		cmocka_unit_test(the_watchdog_sleeps_while_nobody_tells),
 	};
