@@ -62,28 +62,34 @@ static bool replace_by_zeros(uintptr_t base, size_t size)
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == at;
 }
 
+/* The guarded mapping that 'address' is in. False if it is none of ours. */
+static bool find(uintptr_t address, uintptr_t *base, size_t *size, atomic_bool **lost)
+{
+	uint32_t n = atomic_load_explicit(&nr_used, memory_order_acquire);
+
+	for (uint32_t i = 0; i < n; i++)
+		if (slot_read(&slots[i], base, size, lost) && *base && address - *base < *size)
+			return true;
+	return false;
+}
+
 /* Repairs the mapping that 'address' is in. Returns false if it is none of ours. */
 static bool survive(uintptr_t address, int code)
 {
-	uint32_t n = atomic_load_explicit(&nr_used, memory_order_acquire);
 	atomic_bool *lost;
 	uintptr_t base;
 	size_t size;
 
-	for (uint32_t i = 0; i < n; i++) {
-		if (!slot_read(&slots[i], &base, &size, &lost) || base == 0 ||
-		    address - base >= size)
-			continue;
-		/* Another thread may be at it: then the access is repeated until it is done. A broken
-		 * memory cell can hit the zeros too. */
-		if (atomic_exchange(lost, true) && code != BUS_MCEERR_AR)
-			return true;
-		if (!replace_by_zeros(base, size))
-			return false;
-		atomic_fetch_add(&via_guard_faults, 1);
+	if (!find(address, &base, &size, &lost))
+		return false;
+	/* Another thread may be at it: then the access is repeated until it is done. A broken memory cell
+	 * can hit the zeros too. */
+	if (atomic_exchange(lost, true) && code != BUS_MCEERR_AR)
 		return true;
-	}
-	return false;
+	if (!replace_by_zeros(base, size))
+		return false;
+	atomic_fetch_add(&via_guard_faults, 1);
+	return true;
 }
 
 static void hand_on(int signal, siginfo_t *info, void *context)
@@ -109,6 +115,21 @@ static void on_sigbus(int signal, siginfo_t *info, void *context)
 	if (!fault || !survive((uintptr_t)info->si_addr, info->si_code))
 		hand_on(signal, info, context);
 	errno = saved;
+}
+
+/* ---- faults that a system call has swallowed ---- */
+
+void via_guard_touch(const void *at, size_t size)
+{
+	const uintptr_t page = 4096, begin = (uintptr_t)at;
+	atomic_bool *lost;
+	uintptr_t base;
+	size_t mapped;
+
+	if (!find(begin, &base, &mapped, &lost))
+		return;
+	for (uintptr_t i = begin; i - begin < size && i - base < mapped; i = (i | (page - 1)) + 1)
+		(void)*(const volatile unsigned char *)i;
 }
 
 /* ---- control ---- */

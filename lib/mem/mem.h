@@ -152,6 +152,10 @@ void *via_mem_translate_user(const struct via_mem *mem, uint64_t user_addr, uint
  */
 int via_guard_install(struct via_error *err);
 
+/* Looks at each page of guarded memory, for a fault that a system call has only reported (EFAULT): here it
+ * is raised, and survived, and its device hears of it. Does nothing elsewhere. Thread: any. */
+void via_guard_touch(const void *at, size_t size);
+
 /* Grows by one with each fault survived, so that a worker notices with one load a turn. */
 extern _Atomic(uint32_t) via_guard_faults;
 

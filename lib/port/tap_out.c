@@ -87,14 +87,25 @@ static int point_at_frame(struct iovec *iov, struct via_net_hdr *hdr, struct via
 	return n;
 }
 
-static enum via_drop why_refused(int error)
+/* A front-end has taken its memory away: that costs it its device, as our own look would (R7). */
+static via_cold void find_lost_memory(const struct iovec *iov, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		via_guard_touch(iov[i].iov_base, iov[i].iov_len);
+}
+
+/* Why the kernel did not take a frame. */
+static enum via_drop why_refused(int error, const struct iovec *iov, uint32_t n)
 {
 	switch (error) {
 	case EAGAIN:
 	case ENOBUFS:
 	case ENOMEM:
 		return VIA_DROP_FULL;
-	default: /* the interface is down or gone, a header it does not take, memory that is gone */
+	case EFAULT:
+		find_lost_memory(iov, n);
+		return VIA_DROP_IO;
+	default: /* the interface is down or gone, a header it does not take */
 		return VIA_DROP_IO;
 	}
 }
@@ -113,7 +124,7 @@ static enum via_drop write_frame(const struct turn *turn, struct via_view *view,
 	else
 		n = copy_frame(out, view, fix);
 	if (via_unlikely(writev(turn->queue->fd, out->iov, n) < 0))
-		return why_refused(errno);
+		return why_refused(errno, out->iov, (uint32_t)n);
 	via_count(&turn->stats->packets, 1);
 	via_count(&turn->stats->bytes, view->len);
 	if (fix == VIA_FIX_CSUM)
@@ -183,7 +194,10 @@ static void count_written(const struct turn *turn, const struct via_transfer *fr
 
 	for (uint32_t i = 0; i < n; i++) {
 		if (via_unlikely(frames[i].moved < 0)) {
-			via_drop_count(turn->stats, why_refused((int)-frames[i].moved), 1);
+			via_drop_count(turn->stats,
+				       why_refused((int)-frames[i].moved, frames[i].iov,
+						   (uint32_t)frames[i].nr_iov),
+				       1);
 			continue;
 		}
 		packets++;

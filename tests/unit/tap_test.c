@@ -21,6 +21,7 @@
 #include <viaduct/worker.h>
 
 #include "frame.h"
+#include "mem/mem.h"
 #include "port/tap.h"
 #include "tests/memfd.h"
 #include "tests/netns.h"
@@ -190,6 +191,29 @@ static void frames_reach_the_kernel_as_they_are(void **state)
 	assert_int_equal(via_counter_read(&port->transmit[0].packets), 24);
 	close(sock);
 	close_port(port);
+}
+
+/* The kernel only answers EFAULT: nobody else would ever notice. */
+static void memory_that_is_gone_is_found_out_by_its_write(void **state) /* R7, HX-16 */
+{
+	int fd = test_memfd(8192, 0); /* cannot be sealed */
+	struct via_mapping *mapping;
+	struct via_port *port;
+
+	(void)state;
+	NEED_NAMESPACE();
+	assert_int_equal(via_guard_install(NULL), 0);
+	assert_int_equal(via_mapping_open(&mapping, fd, 8192, VIA_MEM_GUARDED, NULL), 0);
+	port = open_tap("ta", "on");
+	put_udp_frame(1400, 70000);
+	pieces[0].base = via_mapping_base(mapping) + 3900; /* ends in the second page */
+	assert_int_equal(ftruncate(fd, 4096), 0);
+	assert_int_equal(port->ops->egress_burst(port, views, 1, false), 1);
+	assert_int_equal(dropped(port, VIA_DROP_IO), 1);
+	assert_true(via_mapping_is_lost(mapping));
+	close_port(port);
+	via_mapping_put(mapping);
+	close(fd);
 }
 
 static void without_offloads_a_checksum_is_filled_in_of_the_bytes_that_are_sent(void **state)
@@ -956,6 +980,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames_reach_the_kernel_as_they_are),
+		cmocka_unit_test(memory_that_is_gone_is_found_out_by_its_write),
 		cmocka_unit_test(
 			without_offloads_a_checksum_is_filled_in_of_the_bytes_that_are_sent),
 		cmocka_unit_test(what_may_not_reach_the_kernel_is_dropped_for_its_reason),
