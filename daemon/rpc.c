@@ -17,6 +17,7 @@
 #include "daemon/value.h"
 
 #define RPC_TRIM_SIZE 65536 /* after an answer this long, memory goes back to the system */
+#define AGAIN_MS      100   /* before somebody is accepted after that has failed */
 
 struct buffer {
 	char *data;
@@ -28,6 +29,8 @@ struct rpc_client {
 	struct rpc_client *next;
 	int fd, passed_fd;
 	struct via_watch *watch;
+	struct via_timer *deadline;
+	bool timed; /* the deadline runs */
 	struct buffer in, out;
 	size_t out_sent;
 	struct rpc_call *call; /* not answered yet */
@@ -45,6 +48,9 @@ struct rpc {
 	struct daemon *daemon;
 	int listen_fd;
 	struct via_watch *watch;
+	struct via_timer *again; /* listens again after it had no descriptors left */
+	uint32_t deadline_ms;
+	uid_t uid; /* our own */
 	struct rpc_client *clients;
 	unsigned int nr_clients;
 	void (*client_gone)(struct daemon *d, void *client);
@@ -119,6 +125,7 @@ static void client_free(struct rpc_client *client)
 	if (rpc->client_gone)
 		rpc->client_gone(rpc->daemon, client);
 	via_loop_unwatch(client->watch);
+	via_timer_free(client->deadline);
 	close(client->fd);
 	if (client->passed_fd >= 0)
 		close(client->passed_fd);
@@ -127,16 +134,38 @@ static void client_free(struct rpc_client *client)
 	free(client);
 }
 
-/* Listens for what the client can do now: it is not read while it has a call under way. */
+/* Whether a request is there that has not been looked at. */
+static bool has_line(const struct rpc_client *client)
+{
+	return client->in.used &&
+	       (client->at_end || memchr(client->in.data, '\n', client->in.used));
+}
+
+/* A request that has begun, and answers that nobody reads, have a deadline; who is idle has none (R1). */
+static void time_client(struct rpc_client *client)
+{
+	const bool timed = client->out.used || (client->in.used && !client->call);
+
+	if (timed && !client->timed)
+		via_timer_start(client->deadline, client->rpc->deadline_ms);
+	else if (!timed && client->timed)
+		via_timer_stop(client->deadline);
+	client->timed = timed;
+}
+
+/* Listens for what the client can do now: it is not read while it has a call under way, requests that wait
+ * for their turn, or answers to read. A socket that can be written is a turn. */
 static void client_update(struct rpc_client *client)
 {
+	const bool turn = !client->call && has_line(client);
 	uint32_t events = 0;
 
-	if (!client->call && !client->at_end)
+	if (!client->call && !client->at_end && !turn && !client->out.used)
 		events |= EPOLLIN;
-	if (client->out.used > client->out_sent)
+	if (client->out.used || turn)
 		events |= EPOLLOUT;
 	via_watch_set(client->watch, events);
+	time_client(client);
 }
 
 /* Sends what the socket takes. Returns a negative errno when the client is lost. */
@@ -165,8 +194,7 @@ static void client_put(struct rpc_client *client, const char *text, size_t size)
 		return;
 	via_log(VIA_LOG_WARNING, "control: a client does not take its answers; closing it");
 	buffer_drop(&client->in, client->in.used);
-	client->at_end = true;
-	shutdown(client->fd, SHUT_RDWR); /* its end comes as EPOLLHUP */
+	client->at_end = true; /* with the deadline for what it has not taken */
 }
 
 /* 'answer' may be NULL, for want of memory. */
@@ -226,8 +254,10 @@ static void call_end(struct rpc_call *call)
 /* After an answer that came later than its call's function: on with the client's next line. */
 static void client_resume(struct rpc_client *client)
 {
-	if (client)
-		via_watch_set(client->watch, EPOLLIN | EPOLLOUT);
+	if (!client)
+		return;
+	via_watch_set(client->watch, EPOLLIN | EPOLLOUT);
+	time_client(client);
 }
 
 void rpc_result(struct rpc_call *call, json_t *result)
@@ -490,17 +520,17 @@ static void serve_line(struct rpc_client *client, const char *line, size_t size)
 	say_error(client, NULL, RPC_PARSE_ERROR, text);
 }
 
-/* Serves whole lines until one is not answered at once. */
+/* Serves whole lines until one is not answered at once, there is much to send, or others are to have
+ * their turn. */
 static void serve_lines(struct rpc_client *client)
 {
-	while (!client->call && client->in.used) {
+	for (int n = 0; n < RPC_TURN_LINES && !client->call && has_line(client) &&
+			client->out.used < RPC_TRIM_SIZE;
+	     n++) {
 		char *end = memchr(client->in.data, '\n', client->in.used), *line;
-		size_t size = end ? (size_t)(end - client->in.data) : 0;
+		/* The last one may lack it, of a client that has said all. */
+		size_t size = end ? (size_t)(end - client->in.data) : client->in.used;
 
-		if (!end && !client->at_end)
-			return;
-		if (!end) /* the last one, of a client that has said all */
-			size = client->in.used;
 		line = malloc(size + 1); /* serving may drop the buffer */
 		if (line) {
 			memcpy(line, client->in.data, size);
@@ -556,14 +586,23 @@ static void on_client(void *user, uint32_t events)
 		ret = client_read(client);
 	else if (events & (EPOLLHUP | EPOLLERR))
 		ret = -EPIPE; /* gone while its call is under way */
-	if (ret >= 0) {
+	if (ret >= 0)
+		ret = client_flush(client);
+	if (ret >= 0 && !client->out.used) {
 		serve_lines(client);
 		ret = client_flush(client);
 	}
-	if (ret < 0 || (client->at_end && !client->call && !client->out.used))
+	if (ret < 0 || (client->at_end && !client->call && !client->out.used && !client->in.used))
 		client_free(client);
 	else
 		client_update(client);
+}
+
+static void on_deadline(void *user)
+{
+	via_log(VIA_LOG_WARNING, "control: a client neither ends its request nor takes its answers "
+				 "in time; closing it");
+	client_free(user);
 }
 
 int rpc_add_client(struct rpc *rpc, int fd)
@@ -573,10 +612,16 @@ int rpc_add_client(struct rpc *rpc, int fd)
 
 	if (client) {
 		*client = (struct rpc_client){ .rpc = rpc, .fd = fd, .passed_fd = -1 };
+		ret = via_timer_create(&client->deadline, rpc->daemon->loop, on_deadline, client,
+				       NULL);
+	}
+	if (ret == 0) {
 		ret = via_loop_watch(&client->watch, rpc->daemon->loop, fd, EPOLLIN, on_client,
 				     client, NULL);
 	}
 	if (ret < 0) {
+		if (client)
+			via_timer_free(client->deadline);
 		free(client);
 		close(fd);
 		return ret;
@@ -587,6 +632,25 @@ int rpc_add_client(struct rpc *rpc, int fd)
 	return 0;
 }
 
+static void listen_again(void *user)
+{
+	struct rpc *rpc = user;
+
+	via_watch_set(rpc->watch, EPOLLIN);
+}
+
+/* Whether there is a place for whom the kernel says it is. */
+static bool has_place(const struct rpc *rpc, int fd)
+{
+	struct ucred peer = { .uid = (uid_t)-1 };
+	socklen_t len = sizeof(peer);
+
+	if (rpc->nr_clients < RPC_MAX_CLIENTS - RPC_RESERVED)
+		return true;
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
+	return rpc->nr_clients < RPC_MAX_CLIENTS && (peer.uid == 0 || peer.uid == rpc->uid);
+}
+
 static void on_connect(void *user, uint32_t events)
 {
 	static const char busy[] = "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32000,"
@@ -595,9 +659,15 @@ static void on_connect(void *user, uint32_t events)
 	int fd = accept4(rpc->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)events;
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno == EAGAIN || errno == ECONNABORTED)
+			return;
+		/* Out of descriptors, say: looking again at once would only burn (R24). */
+		via_watch_set(rpc->watch, 0);
+		via_timer_start(rpc->again, AGAIN_MS);
 		return;
-	if (rpc->nr_clients < RPC_MAX_CLIENTS) {
+	}
+	if (has_place(rpc, fd)) {
 		rpc_add_client(rpc, fd);
 		return;
 	}
@@ -620,21 +690,31 @@ int rpc_create(struct rpc **out, struct daemon *d, int listen_fd,
 	       void (*client_gone)(struct daemon *d, void *client), struct via_error *err)
 {
 	struct rpc *rpc = calloc(1, sizeof(*rpc));
-	int ret = 0;
+	int ret;
 
 	json_set_alloc_funcs(json_alloc, free);
 	if (!rpc)
 		return via_fail(err, -ENOMEM, "no memory for the control API");
-	*rpc = (struct rpc){ .daemon = d, .listen_fd = listen_fd, .client_gone = client_gone };
-	if (listen_fd >= 0)
+	*rpc = (struct rpc){ .daemon = d,
+			     .listen_fd = listen_fd,
+			     .deadline_ms = RPC_DEADLINE_MS,
+			     .uid = geteuid(),
+			     .client_gone = client_gone };
+	ret = via_timer_create(&rpc->again, d->loop, listen_again, rpc, err);
+	if (ret == 0 && listen_fd >= 0)
 		ret = via_loop_watch(&rpc->watch, d->loop, listen_fd, EPOLLIN, on_connect, rpc,
 				     err);
 	if (ret < 0) {
-		free(rpc);
+		rpc_free(rpc);
 		return ret;
 	}
 	*out = rpc;
 	return 0;
+}
+
+void rpc_set_deadline(struct rpc *rpc, uint32_t ms)
+{
+	rpc->deadline_ms = ms;
 }
 
 void rpc_free(struct rpc *rpc)
@@ -644,5 +724,6 @@ void rpc_free(struct rpc *rpc)
 	while (rpc->clients)
 		client_free(rpc->clients);
 	via_loop_unwatch(rpc->watch);
+	via_timer_free(rpc->again);
 	free(rpc);
 }

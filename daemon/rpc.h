@@ -5,8 +5,11 @@
  *
  * Methods are rows of a table: what a call must have is checked before its function runs. A function
  * answers its call once, at once or later; a client gets its answers in the order of its calls, and
- * its next call is not looked at before. Everything of a client is bounded: RPC_MAX_LINE bytes of a
- * request, RPC_MAX_OUTPUT bytes of answers that it does not take, RPC_MAX_CLIENTS of them.
+ * its next call is not looked at before its answers have left. Everything of a client is bounded:
+ * RPC_MAX_LINE bytes of a request, RPC_MAX_OUTPUT bytes of answers, RPC_TURN_LINES calls before others
+ * have their turn, RPC_DEADLINE_MS for a request that has begun and for answers to be read. Of
+ * RPC_MAX_CLIENTS the last RPC_RESERVED are root's and our own user's, so that who may merely use the
+ * socket cannot shut the operator out (R24).
  */
 #ifndef VIA_DAEMON_RPC_H
 #define VIA_DAEMON_RPC_H
@@ -19,6 +22,9 @@
 #define RPC_MAX_LINE    (256 * 1024)
 #define RPC_MAX_OUTPUT  (8 * 1024 * 1024)
 #define RPC_MAX_CLIENTS 64
+#define RPC_RESERVED    8
+#define RPC_TURN_LINES  8
+#define RPC_DEADLINE_MS 10000
 
 enum rpc_code {
 	RPC_PARSE_ERROR = -32700,
@@ -71,7 +77,8 @@ int rpc_create(struct rpc **rpc, struct daemon *d, int listen_fd,
 void rpc_free(struct rpc *rpc); /* accepts NULL */
 /* Runs the calls that waited for a change to end. */
 void rpc_change_ended(struct rpc *rpc);
-/* Serves a connected socket (consumed); for tests. */
+/* Serves a connected socket (consumed); for tests, as is another deadline than RPC_DEADLINE_MS. */
 int rpc_add_client(struct rpc *rpc, int fd);
+void rpc_set_deadline(struct rpc *rpc, uint32_t ms);
 
 #endif
