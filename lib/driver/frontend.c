@@ -344,10 +344,16 @@ static void on_connect(void *user, uint32_t events)
 	int fd = via_unix_accept(f->listen_fd);
 
 	(void)events;
-	if (fd < 0)
+	if (fd == -EAGAIN)
 		return;
 	via_watch_set(f->listen_watch, 0); /* one at a time; others wait */
-	begin(f, fd);
+	if (fd >= 0) {
+		begin(f, fd);
+		return;
+	}
+	/* Out of descriptors, say: looking again at once would only burn (R24). */
+	note_reason(f, VIA_LOG_WARNING, strerror(-fd));
+	pause_and_retry(f);
 }
 
 static void find_backend(struct via_frontend *f)

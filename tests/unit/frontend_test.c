@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -391,6 +392,31 @@ static void a_back_end_that_connects_to_us_is_served_one_at_a_time(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 }
 
+static void without_descriptors_it_waits_instead_of_spinning(void **state) /* R24 */
+{
+	struct rlimit before, none;
+	struct user u;
+	int turns = 0;
+
+	(void)state;
+	user_begin(&u, BIT_30, ALL_PROTOCOL);
+	user_open(&u, true);
+	turn(&u);
+	u.b.fd = via_unix_connect(path, NULL);
+	assert_true(u.b.fd >= 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	for (uint64_t end = via_clock_us() + 50000; via_clock_us() < end; turns++)
+		via_loop_turn(u.loop, 10); /* a few, if nothing happens */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_in_range(turns, 1, 20);
+	while (!u.nr_started)
+		turn(&u);
+	user_end(&u);
+}
+
 static void answers_in_single_bytes_are_understood(void **state)
 {
 	struct user u;
@@ -546,6 +572,7 @@ int main(void)
 		cmocka_unit_test(
 			a_back_end_without_protocol_features_is_asked_once_more_at_the_end),
 		cmocka_unit_test(a_back_end_that_connects_to_us_is_served_one_at_a_time),
+		cmocka_unit_test(without_descriptors_it_waits_instead_of_spinning),
 		cmocka_unit_test(answers_in_single_bytes_are_understood),
 		cmocka_unit_test(back_ends_that_lie_lose_the_connection_and_get_another_chance),
 		cmocka_unit_test(a_back_end_that_goes_away_is_found_again),
