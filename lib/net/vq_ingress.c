@@ -14,6 +14,7 @@
  * they came (IN_ORDER, VQ-C-08), and is counted when it goes back: a burst that is returned to the
  * ring is judged again and must not count twice.
  */
+#include "base/check.h"
 #include "net/header.h"
 #include "net/net.h"
 #include "net/scatter.h"
@@ -116,7 +117,7 @@ static via_always_inline void take(struct via_vq *vq, struct via_lent *lent,
 /* Whether 'len' bytes behind the header can be a frame; the reason if not. */
 static via_always_inline bool length_is_right(uint32_t len, uint32_t hdr_size, enum via_drop *why)
 {
-	if (via_likely(len - hdr_size - VIA_ETH_SIZE <= VIA_FRAME_MAX - VIA_ETH_SIZE))
+	if (via_holds(len - hdr_size - VIA_ETH_SIZE <= VIA_FRAME_MAX - VIA_ETH_SIZE))
 		return true;
 	*why = len < hdr_size + VIA_ETH_SIZE ? VIA_DROP_SHORT : VIA_DROP_LONG;
 	return false;

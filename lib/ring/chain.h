@@ -14,6 +14,7 @@
 
 #include <errno.h>
 
+#include "base/check.h"
 #include "ring/ring.h"
 
 /* A descriptor, copied. 'link' is 'next' in a split ring, the buffer id in a packed one. */
@@ -145,10 +146,10 @@ static via_always_inline int chain_add(struct via_walk *w, uint64_t gpa, uint32_
 {
 	if (via_unlikely(len == 0))
 		return chain_add_empty(w);
-	if (!writable && via_unlikely(w->nr_segs != w->nr_readable))
+	if (!writable && !via_holds(w->nr_segs == w->nr_readable))
 		return VIA_BROKEN_ORDER;
 	w->total_len += len;
-	if (via_unlikely(w->total_len > UINT32_MAX))
+	if (!via_holds(w->total_len <= UINT32_MAX))
 		return VIA_BROKEN_LENGTH;
 	if (!writable)
 		w->readable_len = w->total_len;
@@ -157,9 +158,9 @@ static via_always_inline int chain_add(struct via_walk *w, uint64_t gpa, uint32_
 		uint64_t contiguous;
 		uint8_t *host = chain_translate(w, gpa, &contiguous);
 
-		if (via_unlikely(!host))
+		if (!via_holds(host))
 			return VIA_BROKEN_ADDRESS;
-		if (via_unlikely(!chain_has_room(w)))
+		if (!via_holds(chain_has_room(w)))
 			return chain_no_room(w);
 		w->seg[w->nr_segs].base = host;
 		w->nr_readable += !writable;
@@ -203,7 +204,7 @@ static via_always_inline uint8_t *chain_near_single(const struct via_near *near,
 
 	if (via_unlikely((desc->flags & flags) != (direction == VIA_WRITABLE ? VIA_DESC_WRITE : 0)))
 		return NULL;
-	if (via_unlikely(offset >= near->size || (uint64_t)desc->len - 1 >= near->size - offset))
+	if (!via_holds(offset < near->size && (uint64_t)desc->len - 1 < near->size - offset))
 		return NULL;
 	return near->host + offset;
 }
@@ -237,7 +238,7 @@ static via_always_inline bool chain_is_single(struct via_chain *chain, struct vi
 	if (via_unlikely(desc->flags & (VIA_DESC_NEXT | VIA_DESC_INDIRECT) || max_segs == 0))
 		return false;
 	host = via_mem_translate(ring->mem, &vq->hint, desc->addr, &contiguous);
-	if (via_unlikely(!host || (uint64_t)desc->len - 1 >= contiguous))
+	if (!via_holds(host && (uint64_t)desc->len - 1 < contiguous))
 		return false;
 	*seg = (struct via_seg){ host, desc->len };
 	*chain = (struct via_chain){

@@ -50,7 +50,7 @@ static via_always_inline int packed_walk(struct via_walk *w, const struct via_ri
 		*pos = packed_advance(*pos, 1, ring->size);
 		if (via_likely(!(desc.flags & VIA_DESC_NEXT)))
 			break;
-		if (via_unlikely(w->budget == 0)) /* VX-26 */
+		if (!via_holds(w->budget != 0)) /* VX-26 */
 			return VIA_BROKEN_LOOP;
 		tail = via_le64_load(&ring->packed.desc[pos->idx].tail);
 		desc = chain_packed_desc(via_le64_load(&ring->packed.desc[pos->idx].addr), tail);

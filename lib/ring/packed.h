@@ -91,7 +91,7 @@ static via_always_inline int packed_pop(struct via_vq *vq, const struct via_ring
 		return 0;
 	/* Only slots that were shown as used are the driver's to offer. Without this bound a driver
 	 * that rewrites flags while we pop (VX-28) would have us give back more slots than there are. */
-	if (via_unlikely(packed_distance(vq->used, pos, ring->size) >= ring->size))
+	if (!via_holds(packed_distance(vq->used, pos, ring->size) < ring->size))
 		return via_vq_break(vq, VIA_BROKEN_AVAIL_INDEX);
 	desc = chain_packed_desc(via_le64_load(&ring->packed.desc[pos.idx].addr), tail);
 	if (via_likely(chain_is_single(chain, vq, ring, &desc, seg, max_segs, desc.link))) {

@@ -44,14 +44,14 @@ static via_always_inline int split_walk(struct via_walk *w, const struct via_rin
 		const struct via_desc_words *words;
 		int ret;
 
-		if (via_unlikely(i >= ring->size))
+		if (!via_holds(i < ring->size))
 			return i == head ? VIA_BROKEN_HEAD : VIA_BROKEN_NEXT;
 		/* Masked once more for the CPU that guessed the comparison's outcome (Spectre v1). */
 		words = &ring->split.desc[i & split_mask(ring)];
 		desc = chain_split_desc(via_le64_load(&words->addr), via_le64_load(&words->tail));
 		if (via_unlikely(desc.flags & VIA_DESC_INDIRECT))
 			return split_walk_table(w, ring, &desc);
-		if (via_unlikely(w->budget-- == 0))
+		if (!via_holds(w->budget-- != 0))
 			return VIA_BROKEN_LOOP;
 		ret = chain_add(w, desc.addr, desc.len, desc.flags & VIA_DESC_WRITE);
 		if (via_unlikely(ret))

@@ -40,7 +40,7 @@ static via_always_inline int split_look(struct via_vq *vq, const struct via_ring
 	/* Those that are taken and not yet shown as used are not the driver's to offer again. */
 	uint16_t taken = (uint16_t)(vq->avail.idx - vq->used.idx);
 
-	if (via_unlikely(nr > ring->size - taken)) /* VX-01; not kept: nobody goes on with it */
+	if (!via_holds(nr <= ring->size - taken)) /* VX-01; not kept: nobody goes on with it */
 		return via_vq_break(vq, VIA_BROKEN_AVAIL_INDEX);
 	vq->avail_seen = seen;
 	return nr != 0;
@@ -64,7 +64,7 @@ static via_always_inline int split_pop(struct via_vq *vq, const struct via_ring 
 			return ret;
 	}
 	head = via_le16_load(&ring->split.avail->ring[vq->avail.idx & split_mask(ring)]);
-	if (via_likely(head < ring->size)) {
+	if (via_holds(head < ring->size)) {
 		/* Masked once more for the CPU that guessed the comparison's outcome (Spectre v1). */
 		const struct via_desc_words *words = &ring->split.desc[head & split_mask(ring)];
 		struct via_desc desc =
@@ -98,7 +98,7 @@ static via_always_inline uint32_t split_pop_singles(struct via_vq *vq, const str
 			chain_split_desc(via_le64_load(&words->addr), via_le64_load(&words->tail));
 		uint8_t *host = chain_near_single(&near, &desc, direction);
 
-		if (via_unlikely(head > mask || !host))
+		if (!via_holds(head <= mask) || via_unlikely(!host))
 			break;
 		seg[i] = (struct via_seg){ host, desc.len };
 		entry[i] = (struct via_batch_entry){ .id = head, .nr_slots = 1 };
