@@ -8,7 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define FDPASS_MAX_FDS 4 /* that a received message is searched for; the kernel closes others */
+#include "base/discard.h"
+#include "base/tell.h"
 
 int fdpass_send(int sock, const void *data, size_t size, int fd)
 {
@@ -55,7 +56,7 @@ static void take_fds(struct msghdr *msg, int *fd)
 			if (*fd < 0)
 				*fd = received;
 			else
-				close(received);
+				via_discard(NULL, received);
 		}
 	}
 }
@@ -64,7 +65,7 @@ ssize_t fdpass_recv(int sock, void *data, size_t size, int *fd)
 {
 	union {
 		struct cmsghdr header;
-		char bytes[CMSG_SPACE(FDPASS_MAX_FDS * sizeof(int))];
+		char bytes[CMSG_SPACE(VIA_MAX_PASSED * sizeof(int))];
 	} control;
 	struct iovec iov = { data, size };
 	struct msghdr msg = { .msg_iov = &iov,

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/discard.h"
 #include "base/tell.h"
 #include "daemon/methods.h"
 
@@ -14,7 +15,7 @@ static bool stop(struct daemon *d, uint64_t *frames, uint64_t *lost)
 	if (d->capture_fd < 0)
 		return false;
 	sw_capture_stop(d->sw, frames, lost);
-	close(d->capture_fd);
+	via_discard(NULL, d->capture_fd);
 	d->capture_fd = -1;
 	d->capture_owner = NULL;
 	return true;
@@ -74,7 +75,7 @@ void method_capture_start(struct daemon *d, struct rpc_call *call, const json_t 
 		ret = sw_capture_start(d->sw, index, fd, (uint32_t)snaplen, &err);
 	if (ret < 0) {
 		if (fd >= 0)
-			close(fd);
+			via_discard(NULL, fd);
 		rpc_error(call, RPC_FAILED, "%s", err.text);
 		return;
 	}

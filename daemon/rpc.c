@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <viaduct/log.h>
 
+#include "base/discard.h"
 #include "daemon/fdpass.h"
 #include "daemon/value.h"
 
@@ -50,7 +51,8 @@ struct rpc {
 	struct via_watch *watch;
 	struct via_timer *again; /* listens again after it had no descriptors left */
 	uint32_t deadline_ms;
-	uid_t uid; /* our own */
+	uid_t uid;                     /* our own */
+	struct via_discards *discards; /* descriptors that nobody wants */
 	struct rpc_client *clients;
 	unsigned int nr_clients;
 	void (*client_gone)(struct daemon *d, void *client);
@@ -126,9 +128,9 @@ static void client_free(struct rpc_client *client)
 		rpc->client_gone(rpc->daemon, client);
 	via_loop_unwatch(client->watch);
 	via_timer_free(client->deadline);
-	close(client->fd);
+	via_discard_socket(rpc->discards, client->fd);
 	if (client->passed_fd >= 0)
-		close(client->passed_fd);
+		via_discard(rpc->discards, client->passed_fd);
 	free(client->in.data);
 	free(client->out.data);
 	free(client);
@@ -247,7 +249,7 @@ static void call_end(struct rpc_call *call)
 		return;
 	client->call = NULL;
 	if (client->passed_fd >= 0)
-		close(client->passed_fd);
+		via_discard(client->rpc->discards, client->passed_fd);
 	client->passed_fd = -1;
 }
 
@@ -556,7 +558,7 @@ static int client_read(struct rpc_client *client)
 
 	if (fd >= 0) {
 		if (client->passed_fd >= 0)
-			close(client->passed_fd);
+			via_discard(client->rpc->discards, client->passed_fd);
 		client->passed_fd = fd;
 	}
 	if (got == -EAGAIN || got == -EWOULDBLOCK)
@@ -645,7 +647,8 @@ static bool has_place(const struct rpc *rpc, int fd)
 	struct ucred peer = { .uid = (uid_t)-1 };
 	socklen_t len = sizeof(peer);
 
-	if (rpc->nr_clients < RPC_MAX_CLIENTS - RPC_RESERVED)
+	if (rpc->nr_clients < RPC_MAX_CLIENTS - RPC_RESERVED &&
+	    !via_discards_are_many(rpc->discards))
 		return true;
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
 	return rpc->nr_clients < RPC_MAX_CLIENTS && (peer.uid == 0 || peer.uid == rpc->uid);
@@ -700,7 +703,9 @@ int rpc_create(struct rpc **out, struct daemon *d, int listen_fd,
 			     .deadline_ms = RPC_DEADLINE_MS,
 			     .uid = geteuid(),
 			     .client_gone = client_gone };
-	ret = via_timer_create(&rpc->again, d->loop, listen_again, rpc, err);
+	rpc->discards = via_discards_create();
+	ret = rpc->discards ? via_timer_create(&rpc->again, d->loop, listen_again, rpc, err)
+			    : via_fail(err, -ENOMEM, "no memory for the control API");
 	if (ret == 0 && listen_fd >= 0)
 		ret = via_loop_watch(&rpc->watch, d->loop, listen_fd, EPOLLIN, on_connect, rpc,
 				     err);
@@ -725,5 +730,6 @@ void rpc_free(struct rpc *rpc)
 		client_free(rpc->clients);
 	via_loop_unwatch(rpc->watch);
 	via_timer_free(rpc->again);
+	via_discards_free(rpc->discards);
 	free(rpc);
 }

@@ -38,8 +38,9 @@ void via_worker_online(void);
 /*
  * A peer can make a write to its kick or call descriptor block. This starts a thread that ends such
  * writes within a few milliseconds by VIA_WATCHDOG_SIGNAL, whose handler it installs; the peer then
- * loses its queue. It sleeps while nobody tells anything to any peer. Without it a hostile peer can
- * hold a worker. Threads that tell peers something unblock the signal. Idempotent. Returns 0 or a negative
+ * loses its queue. It sleeps while nobody tells anything to any peer. Another one closes descriptors that
+ * peers have sent and that could make close() wait. Without them a hostile peer can hold a worker, or
+ * control. Threads that tell peers something unblock the signal. Idempotent. Returns 0 or a negative
  * errno. Thread: control, before workers start.
  */
 int via_watchdog_start(struct via_error *err);

@@ -6,9 +6,11 @@
  *   loop.c    the control thread's events, over timers.c (a heap of timers)
  *   worker.c  threads that move packets     grace.c  waiting for them without blocking
  *   unix.c    UNIX sockets by path        tell.c   telling peers, with a watchdog over it
+ *   discard.c getting rid of descriptors that peers have sent
  *   batch.c   a worker's several reads or writes in one system call
  *   shared.h  words that a peer also writes, and the only ways to access them
  *   role.h    which thread may call what    copy.h   moving bytes
+ *   check.h   what peers say, believed or not
  *
  * May use libc and liburcu. Anybody may use it.
  */

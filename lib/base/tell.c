@@ -33,6 +33,7 @@
 #include <viaduct/worker.h>
 
 #include "base/base.h"
+#include "base/discard.h"
 #include "base/shared.h"
 
 #define LOOK_MS 3
@@ -149,6 +150,17 @@ ssize_t via_write(int fd, const void *data, size_t size)
 	return n;
 }
 
+void via_close(int fd)
+{
+	const bool watched = is_watched();
+
+	if (watched)
+		begin();
+	close(fd); /* it is gone, also if that was cut short */
+	if (watched)
+		end();
+}
+
 int via_fd_type(int fd)
 {
 	struct statx st;
@@ -214,7 +226,7 @@ static void *watchdog(void *user)
 	return NULL;
 }
 
-static int start_thread(void)
+static int start_thread(void *(*run)(void *user), const char *name)
 {
 	sigset_t all, before;
 	pthread_t thread;
@@ -222,10 +234,10 @@ static int start_thread(void)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	ret = pthread_create(&thread, NULL, watchdog, NULL);
+	ret = pthread_create(&thread, NULL, run, NULL);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (ret == 0) {
-		pthread_setname_np(thread, "via-watchdog");
+		pthread_setname_np(thread, name);
 		pthread_detach(thread);
 	}
 	return -ret;
@@ -245,7 +257,11 @@ VIA_EXPORT int via_watchdog_start(struct via_error *err)
 				strerror(errno));
 	ret = -pthread_key_create(&at_exit, forget);
 	if (ret == 0)
-		ret = start_thread();
+		ret = start_thread(watchdog, "via-watchdog");
+	if (ret == 0)
+		ret = start_thread(via_discard_run, "via-discard");
+	if (ret == 0)
+		via_discard_started();
 	if (ret < 0)
 		return via_fail(err, ret, "cannot start the watchdog: %s", strerror(-ret));
 	atomic_store(&running, true);

@@ -79,7 +79,8 @@ int vu_set_backend_req_fd(struct via_device *dev, struct vu_msg *msg, struct via
 
 	if (!vu_fd_is(msg->fd[0], VU_FD_SOCKET))
 		return via_fail(err, -EINVAL, "the descriptor is no UNIX stream socket");
-	ret = vu_conn_open(&conn, dev->loop, msg->fd[0], &ops, dev, dev->deadline_ms, err);
+	ret = vu_conn_open(&conn, dev->loop, msg->fd[0], dev->discards, &ops, dev, dev->deadline_ms,
+			   err);
 	if (ret < 0)
 		return ret;
 	vu_msg_take_fd(msg, 0);

@@ -3,8 +3,8 @@
  * The state machine of a vhost-user stream.
  *
  * The header is read alone, with a control buffer: descriptors come with its first byte, and a read
- * that went on into the next message could take that one's (VU-02). The payload follows with plain
- * reads; the kernel closes descriptors that come with those.
+ * that went on into the next message could take that one's (VU-02). With the payload none may come; all
+ * that do are taken all the same, and closed where that holds nobody up.
  *
  *   header bytes -> payload bytes -> handed over -> (reply leaves) -> header bytes ...
  *
@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/tell.h"
 
 /* Messages that one turn of the loop serves: a peer that sends as fast as we answer shares. */
 #define BUDGET 32
@@ -31,6 +32,7 @@ struct vu_conn {
 	int fd;
 	const struct vu_conn_ops *ops;
 	void *user;
+	struct via_discards *discards; /* borrowed */
 	struct via_watch *watch;
 	uint32_t watching; /* what the watch is set to */
 	struct via_timer *deadline;
@@ -63,25 +65,26 @@ int vu_msg_take_fd(struct vu_msg *msg, uint32_t i)
 	return fd;
 }
 
-void vu_msg_close_fds(struct vu_msg *msg)
+void vu_msg_close_fds(struct vu_msg *msg, struct via_discards *discards)
 {
 	for (uint32_t i = 0; i < msg->nr_fds; i++)
 		if (msg->fd[i] >= 0)
-			close(msg->fd[i]);
+			via_discard(discards, msg->fd[i]);
 	msg->nr_fds = 0;
 }
 
 /* Takes what came with a read. Returns 0, or -EBADMSG if it may not be there; then too all that the
  * kernel installed belongs to the message, which closes it (VU-04, R3). */
-static int collect_fds(struct vu_msg *msg, struct msghdr *hdr, bool first)
+static int collect_fds(struct vu_conn *c, struct msghdr *hdr, bool first)
 {
+	struct vu_msg *msg = &c->msg;
 	int ret = hdr->msg_flags & MSG_CTRUNC ? -EBADMSG : 0;
 
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(hdr); c; c = CMSG_NXTHDR(hdr, c)) {
-		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		const unsigned char *data = CMSG_DATA(c);
+	for (struct cmsghdr *h = CMSG_FIRSTHDR(hdr); h; h = CMSG_NXTHDR(hdr, h)) {
+		size_t n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		const unsigned char *data = CMSG_DATA(h);
 
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
 			continue;
 		if (!first)
 			ret = -EBADMSG;
@@ -92,7 +95,7 @@ static int collect_fds(struct vu_msg *msg, struct msghdr *hdr, bool first)
 			if (msg->nr_fds < VU_MAX_FDS) {
 				msg->fd[msg->nr_fds++] = fd;
 			} else {
-				close(fd);
+				via_discard(c->discards, fd);
 				ret = -EBADMSG;
 			}
 		}
@@ -216,16 +219,14 @@ static const char *header_fault(const struct vu_header *header)
 	return NULL;
 }
 
-static ssize_t read_header(struct vu_conn *c, const char **fault)
+/* Reads 'size' bytes to 'to', and the descriptors that come with them. */
+static ssize_t read_some(struct vu_conn *c, void *to, size_t size, const char **fault)
 {
 	union {
 		struct cmsghdr align;
-		char space[CMSG_SPACE(VU_MAX_FDS * sizeof(int))];
+		char space[CMSG_SPACE(VIA_MAX_PASSED * sizeof(int))];
 	} control;
-	struct iovec iov = {
-		.iov_base = (uint8_t *)&c->msg.header + c->got,
-		.iov_len = sizeof(c->msg.header) - c->got,
-	};
+	struct iovec iov = { to, size };
 	struct msghdr hdr = {
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
@@ -234,18 +235,26 @@ static ssize_t read_header(struct vu_conn *c, const char **fault)
 	};
 	ssize_t n = recvmsg(c->fd, &hdr, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 
-	if (n > 0 && collect_fds(&c->msg, &hdr, c->got == 0) < 0)
+	if (n > 0 && collect_fds(c, &hdr, c->got == 0) < 0)
 		*fault = "too many descriptors, or descriptors in the middle of a message";
+	return n;
+}
+
+static ssize_t read_header(struct vu_conn *c, const char **fault)
+{
+	ssize_t n = read_some(c, (uint8_t *)&c->msg.header + c->got, sizeof(c->msg.header) - c->got,
+			      fault);
+
 	if (n > 0 && c->got + (size_t)n == sizeof(c->msg.header) && !*fault)
 		*fault = header_fault(&c->msg.header);
 	return n;
 }
 
-static ssize_t read_payload(struct vu_conn *c)
+static ssize_t read_payload(struct vu_conn *c, const char **fault)
 {
 	size_t at = c->got - sizeof(c->msg.header);
 
-	return recv(c->fd, c->msg.payload.raw + at, c->msg.header.size - at, MSG_DONTWAIT);
+	return read_some(c, c->msg.payload.raw + at, c->msg.header.size - at, fault);
 }
 
 /* Reads on. Returns 1 with a whole message, 0 if the peer has sent no more, -1 if it is over. */
@@ -255,8 +264,8 @@ static int read_message(struct vu_conn *c)
 
 	while (c->got < sizeof(c->msg.header) ||
 	       c->got < sizeof(c->msg.header) + c->msg.header.size) {
-		ssize_t n =
-			c->got < sizeof(c->msg.header) ? read_header(c, &fault) : read_payload(c);
+		ssize_t n = c->got < sizeof(c->msg.header) ? read_header(c, &fault)
+							   : read_payload(c, &fault);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -277,7 +286,7 @@ static int read_message(struct vu_conn *c)
 /* Ready for the next message; the payload starts zeroed (R2). */
 static void clear(struct vu_conn *c)
 {
-	vu_msg_close_fds(&c->msg);
+	vu_msg_close_fds(&c->msg, c->discards);
 	memset(&c->msg, 0, sizeof(c->msg));
 	c->got = 0;
 	c->busy = false;
@@ -357,8 +366,8 @@ bool vu_conn_is_gone(const struct vu_conn *c)
 /* ---- life ---- */
 
 int vu_conn_open(struct vu_conn **conn, struct via_loop *loop, int fd,
-		 const struct vu_conn_ops *ops, void *user, uint32_t deadline_ms,
-		 struct via_error *err)
+		 struct via_discards *discards, const struct vu_conn_ops *ops, void *user,
+		 uint32_t deadline_ms, struct via_error *err)
 {
 	struct vu_conn *c = calloc(1, sizeof(*c));
 	int ret;
@@ -370,6 +379,7 @@ int vu_conn_open(struct vu_conn **conn, struct via_loop *loop, int fd,
 		.fd = -1,
 		.ops = ops,
 		.user = user,
+		.discards = discards,
 		.deadline_ms = deadline_ms,
 		.watching = EPOLLIN,
 	};
@@ -396,9 +406,9 @@ void vu_conn_close(struct vu_conn *c)
 	via_timer_free(c->deadline);
 	c->deadline = NULL;
 	c->timed = false;
-	vu_msg_close_fds(&c->msg);
+	vu_msg_close_fds(&c->msg, c->discards);
 	if (c->fd >= 0)
-		close(c->fd);
+		via_discard_socket(c->discards, c->fd);
 	c->fd = -1;
 	enter(c);
 	leave(c);

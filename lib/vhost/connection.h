@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <viaduct/loop.h>
 
+#include "base/discard.h"
 #include "vhost/message.h"
 
 struct vu_conn; /* opaque */
@@ -33,10 +34,11 @@ struct vu_conn_ops {
 
 #define VU_DEADLINE_MS 5000
 
-/* Takes 'fd' over on success. 'ops' is borrowed while the connection lives. */
+/* Takes 'fd' over on success. 'ops' and 'discards', where descriptors go that nobody wants, are borrowed
+ * while the connection lives. */
 int vu_conn_open(struct vu_conn **conn, struct via_loop *loop, int fd,
-		 const struct vu_conn_ops *ops, void *user, uint32_t deadline_ms,
-		 struct via_error *err);
+		 struct via_discards *discards, const struct vu_conn_ops *ops, void *user,
+		 uint32_t deadline_ms, struct via_error *err);
 /* Closes and frees, also from within its callbacks. Accepts NULL. */
 void vu_conn_close(struct vu_conn *conn);
 
@@ -59,6 +61,6 @@ bool vu_conn_is_gone(const struct vu_conn *conn);
 
 /* Takes descriptor 'i' of a message: the caller owns it now. */
 int vu_msg_take_fd(struct vu_msg *msg, uint32_t i);
-void vu_msg_close_fds(struct vu_msg *msg);
+void vu_msg_close_fds(struct vu_msg *msg, struct via_discards *discards);
 
 #endif

@@ -282,6 +282,9 @@ static int init(struct via_device *dev, struct via_error *err)
 	const struct via_device_config *config = &dev->config;
 	int ret = init_queues(dev, err);
 
+	dev->discards = via_discards_create();
+	if (ret == 0 && !dev->discards)
+		ret = via_fail(err, -ENOMEM, "no memory for a device");
 	if (ret == 0)
 		ret = vu_steer_init(dev, err);
 	if (ret == 0)
@@ -306,6 +309,7 @@ static void destroy(struct via_device *dev)
 	if (dev->alarm_fd >= 0)
 		close(dev->alarm_fd);
 	via_positions_unmap(dev->positions);
+	via_discards_free(dev->discards);
 	free(dev->steer.flow);
 	free(dev->queue);
 	free(dev->name);

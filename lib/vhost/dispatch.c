@@ -327,6 +327,10 @@ static void message_done(struct via_device *dev)
 		vu_log(dev, VIA_LOG_WARNING, "%s", dev->why.text);
 	dev->msg = NULL;
 	vu_conn_next(dev->conn);
+	if (via_discards_are_many(dev->discards)) { /* R13 */
+		vu_session_quarantine(dev, "it has sent descriptors that cannot be closed");
+		return;
+	}
 	if (dev->control.pending)
 		vu_control_serve(dev);
 }

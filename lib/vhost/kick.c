@@ -72,7 +72,7 @@ void vu_notifier_forget(struct vu_notifier *n)
 
 	n->is_set = false;
 	if (old >= 0)
-		close(old);
+		via_close(old);
 }
 
 static bool take(struct vu_notifier *n)

@@ -124,6 +124,6 @@ int vu_rem_mem_reg(struct via_device *dev, struct vu_msg *msg, struct via_error 
 	if (!memory)
 		return -ENOMEM;
 	ret = via_mem_remove(&memory->mem, dev->memory->mem, &desc, err);
-	vu_msg_close_fds(msg); /* one is tolerated (§4.2) */
+	vu_msg_close_fds(msg, dev->discards); /* one is tolerated (§4.2) */
 	return finish(dev, msg, memory, ret);
 }

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/tell.h"
 #include "ring/vq.h"
 #include "vhost/vhost.h"
 
@@ -31,7 +32,9 @@ static void ring_free(struct vu_retired *retired)
 
 	for (int i = 0; i < VU_NR_NOTIFIERS; i++)
 		if (r->old_fd[i] >= 0)
-			close(r->old_fd[i]);
+			via_close(
+				r->old_fd
+					[i]); /* a call may be a socket, with who knows what in it */
 	free(r);
 }
 

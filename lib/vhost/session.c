@@ -37,6 +37,15 @@ static void log_trouble(struct via_device *dev, const char *text)
 	vu_log(dev, VIA_LOG_INFO, "%s; trying again", text);
 }
 
+/* Nobody is served for a while. */
+static void rest(struct via_device *dev)
+{
+	dev->quarantined = false;
+	if (dev->listen_watch)
+		via_watch_set(dev->listen_watch, 0);
+	via_timer_start(dev->retry, QUARANTINE_MS);
+}
+
 /* ---- telling the owner ---- */
 
 /* Whether packets can be exchanged: some pair's RX queue runs and is enabled. */
@@ -75,8 +84,14 @@ static void begin(struct via_device *dev, int fd)
 	socklen_t len = sizeof(peer);
 	struct via_error err;
 
-	if (vu_conn_open(&dev->conn, dev->loop, fd, &vu_session_conn_ops, dev, dev->deadline_ms,
-			 &err) < 0) {
+	if (via_discards_are_many(dev->discards)) {
+		log_trouble(dev, "descriptors that its front-ends have sent cannot be closed");
+		via_discard_socket(dev->discards, fd);
+		rest(dev);
+		return;
+	}
+	if (vu_conn_open(&dev->conn, dev->loop, fd, dev->discards, &vu_session_conn_ops, dev,
+			 dev->deadline_ms, &err) < 0) {
 		vu_log(dev, VIA_LOG_ERROR, "%s", err.text);
 		close(fd);
 		retry_later(dev);
@@ -153,7 +168,7 @@ static void on_accept(void *user, uint32_t events)
 		vu_log(dev, VIA_LOG_WARNING,
 		       "a second front-end was turned away: process %d is connected",
 		       dev->peer_pid);
-		close(fd);
+		via_discard_socket(dev->discards, fd);
 		return;
 	}
 	begin(dev, fd);
@@ -175,15 +190,6 @@ static void forget_session(struct via_device *dev)
 		vu_notifier_forget(&dev->queue[i].notifier[VU_ERR]);
 	}
 	vu_driver_reset(dev);
-}
-
-/* Nobody is served for a while. */
-static void rest(struct via_device *dev)
-{
-	dev->quarantined = false;
-	if (dev->listen_watch)
-		via_watch_set(dev->listen_watch, 0);
-	via_timer_start(dev->retry, QUARANTINE_MS);
 }
 
 static void session_ended(struct via_device *dev)

@@ -220,8 +220,9 @@ struct via_device {
 
 	/* a session */
 	struct vu_conn *conn;
-	int peer_pid;    /* 0: unknown */
-	char ended[256]; /* why the last one ended */
+	struct via_discards *discards; /* descriptors that nobody wants */
+	int peer_pid;                  /* 0: unknown */
+	char ended[256];               /* why the last one ended */
 	/* The last request that was refused, and why: of this session, or of the one that ended. */
 	struct via_error refused;
 	uint64_t features, protocol;

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "base/tell.h"
 #include "vhost/vhost.h"
 
 /* For what may not change under a ring (R11). */
@@ -157,7 +158,7 @@ int vu_set_vring_notifier(struct via_device *dev, struct vu_msg *msg, struct via
 	if (q->ring)
 		vu_queue_refresh(q, old);
 	else if (old >= 0)
-		close(old);
+		via_close(old);
 	q->changed = q->changed || q->ring;
 	return 0;
 }

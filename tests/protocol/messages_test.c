@@ -7,7 +7,9 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
+#include <viaduct/worker.h>
 
+#include "tests/fuse.h"
 #include "tests/protocol/frontend.h"
 #include "vhost/vhost.h"
 
@@ -498,6 +500,34 @@ static void only_an_eventfd_is_a_kick_and_a_call_may_be_a_socket_too(void **stat
 	close(dgram[1]);
 }
 
+static void a_file_whose_server_never_answers_holds_nobody_up(void **state) /* R1, HX-19 */
+{
+	static const uint32_t as[] = { VU_SET_VRING_KICK, VU_SET_VRING_CALL, VU_SET_VRING_ERR };
+	const struct vu_regions table = { .nr_regions = 1, .region = { fe_region() } };
+	struct frontend *fe = *state;
+	struct test_fuse fuse;
+	int fd;
+
+	assert_int_equal(via_watchdog_start(NULL), 0);
+	if (!test_fuse_mount(&fuse))
+		skip();
+	fe_start(fe, FE_SPLIT, 2);
+	fd = open(fuse.path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	fuse.silent = true;
+	for (size_t i = 0; i < ARRAY_SIZE(as); i++)
+		assert_int_equal(fe_set_notifier(fe, as[i], 1, fd), 1);
+	assert_int_equal(fe_ack(fe, VU_SET_MEM_TABLE, &table, 8 + sizeof(struct vu_region), &fd, 1),
+			 1);
+	assert_int_equal(fe_ack(fe, VU_SET_BACKEND_REQ_FD, NULL, 0, &fd, 1), 1);
+	fe_assert_traffic(fe, 0);
+	for (int i = 0; i < 20 && fe_set_notifier(fe, VU_SET_VRING_KICK, 1, fd) == 1; i++)
+		;
+	assert_false(via_device_pair_runs(fe->dev, 0)); /* it had its share */
+	test_fuse_unmount(&fuse);
+	close(fd);
+}
+
 static void looking_at_an_eventfd_leaves_it_as_it_was(void **state)
 {
 	int fd = eventfd(5, EFD_CLOEXEC); /* blocking */
@@ -662,6 +692,7 @@ int main(void)
 		CASE(whatever_is_refused_leaves_the_state_bit_identical),
 		CASE(a_refused_message_changes_nothing),
 		CASE(only_an_eventfd_is_a_kick_and_a_call_may_be_a_socket_too),
+		cmocka_unit_test(a_file_whose_server_never_answers_holds_nobody_up),
 		cmocka_unit_test(looking_at_an_eventfd_leaves_it_as_it_was),
 		CASE(replies_hold_nothing_but_what_was_asked_for),
 		CASE(the_configuration_is_read_only_within_its_bounds),
