@@ -23,6 +23,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <viaduct/log.h>
 
@@ -33,6 +34,7 @@
 #include "daemon/privileges.h"
 
 #define RESTART_MAX       5
+#define FORK_TRIES        5
 #define RESTART_PERIOD_US 60000000
 #define END_PATIENCE_US   5000000
 
@@ -188,6 +190,24 @@ static const struct {
 	[BROKER_READY] = { do_ready, false },
 };
 
+/* The data process waits for its answer: where a descriptor cannot be passed it is told so, and where
+ * nothing can, another one must take its place. */
+static void send_reply(struct broker *broker, struct broker_reply *reply, int fd)
+{
+	int ret = fdpass_send(broker->channel, reply, sizeof(*reply), fd);
+
+	if (ret < 0) {
+		reply->ret = via_fail(&reply->err, ret, "the broker's answer got lost: %s",
+				      strerror(-ret));
+		ret = fdpass_send(broker->channel, reply, sizeof(*reply), -1);
+	}
+	if (ret < 0 && broker->data) {
+		via_log(VIA_LOG_ERROR, "the data process does not take an answer: %s",
+			strerror(-ret));
+		kill(broker->data, SIGKILL);
+	}
+}
+
 static void serve_request(struct broker *broker, struct broker_request *request)
 {
 	struct broker_reply reply = { 0 };
@@ -204,8 +224,7 @@ static void serve_request(struct broker *broker, struct broker_request *request)
 	} else {
 		reply.ret = kinds[request->kind].serve(broker, request, &reply, &keep_fd);
 	}
-	if (fdpass_send(broker->channel, &reply, sizeof(reply), fd) < 0)
-		via_log(VIA_LOG_ERROR, "the data process does not take an answer");
+	send_reply(broker, &reply, fd);
 	if (fd >= 0 && !keep_fd)
 		close(fd);
 }
@@ -255,6 +274,20 @@ static int become_data_process(struct broker *broker, int channel)
 	return data_run(&start);
 }
 
+/* What there is no process or no memory for may be there in a moment. */
+static const struct timespec a_moment = { .tv_nsec = 20000000 };
+
+static pid_t fork_patiently(void)
+{
+	pid_t pid = fork();
+
+	for (int tries = 1; pid < 0 && tries < FORK_TRIES; tries++) {
+		nanosleep(&a_moment, NULL);
+		pid = fork();
+	}
+	return pid;
+}
+
 static int start_data_process(struct broker *broker)
 {
 	int pair[2];
@@ -263,7 +296,7 @@ static int start_data_process(struct broker *broker)
 		via_log(VIA_LOG_ERROR, "socketpair: %s", strerror(errno));
 		return -1;
 	}
-	broker->data = fork();
+	broker->data = fork_patiently();
 	if (broker->data == 0) {
 		close(pair[0]);
 		exit(become_data_process(broker, pair[1]));
@@ -297,7 +330,7 @@ static void start_exporter(struct broker *broker)
 {
 	if (broker->metrics_fd < 0)
 		return;
-	broker->exporter = fork();
+	broker->exporter = fork_patiently();
 	if (broker->exporter == 0)
 		exec_exporter(broker);
 	if (broker->exporter < 0) {
@@ -433,7 +466,7 @@ static void run(struct broker *broker)
 					 { .fd = broker->channel, .events = POLLIN } };
 
 		if (poll(fds, 2, patience_ms(broker)) < 0 && errno != EINTR)
-			return;
+			nanosleep(&a_moment, NULL);
 		if (fds[1].revents)
 			on_channel(broker);
 		if (fds[0].revents)

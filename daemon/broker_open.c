@@ -122,12 +122,24 @@ static bool is_ours(const struct broker_socket *socket)
 	       st.st_ino == socket->ino;
 }
 
+/* Makes room for one more. */
+static int add_socket(struct broker_files *files, struct via_error *err)
+{
+	struct broker_socket *sockets =
+		realloc(files->sockets, (files->nr_sockets + 1) * sizeof(*sockets));
+
+	if (!sockets)
+		return via_fail(err, -ENOMEM, "no memory for a socket");
+	files->sockets = sockets;
+	return 0;
+}
+
 int broker_listen(struct broker_files *files, const char *path, uint32_t uid, uint32_t gid,
 		  uint32_t mode, struct via_error *err)
 {
 	struct broker_socket *socket = find_socket(files, path);
 	struct stat st;
-	int fd;
+	int fd, ret;
 
 	if (socket && is_ours(socket))
 		return socket->fd;
@@ -136,13 +148,14 @@ int broker_listen(struct broker_files *files, const char *path, uint32_t uid, ui
 	fd = listen_at(files, path, uid, gid, mode, err);
 	if (fd < 0)
 		return fd;
-	socket = realloc(files->sockets, (files->nr_sockets + 1) * sizeof(*socket));
-	if (!socket || lstat(path, &st) < 0) {
+	ret = add_socket(files, err);
+	if (ret == 0 && lstat(path, &st) < 0)
+		ret = via_fail(err, -errno, "cannot look at '%s': %s", path, strerror(errno));
+	if (ret < 0) {
 		unlink(path);
 		close(fd);
-		return via_fail(err, -ENOMEM, "no memory to listen on '%s'", path);
+		return ret;
 	}
-	files->sockets = socket;
 	socket = &files->sockets[files->nr_sockets++];
 	*socket = (struct broker_socket){ .fd = fd, .dev = st.st_dev, .ino = st.st_ino };
 	snprintf(socket->path, sizeof(socket->path), "%s", path);

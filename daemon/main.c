@@ -127,6 +127,7 @@ static int run(const struct options *options)
 	char *text = options->config ? read_file(options->config, &size) : strdup("");
 	struct cfg *cfg = text ? parse(path, text, size) : NULL;
 	char *control, *metrics, *run_dir;
+	bool is_whole;
 	int status;
 
 	if (!cfg) {
@@ -138,6 +139,7 @@ static int run(const struct options *options)
 	control = strdup(cfg->control);
 	metrics = cfg->metrics ? strdup(cfg->metrics) : NULL;
 	run_dir = strdup(cfg->run_dir);
+	is_whole = control && run_dir && (metrics || !cfg->metrics);
 	cfg_free(cfg);
 	setup.config_text = text;
 	setup.config_size = size;
@@ -145,7 +147,9 @@ static int run(const struct options *options)
 	setup.metrics = metrics;
 	setup.run_dir = run_dir;
 	malloc_trim(0);
-	status = broker_run(&setup);
+	status = is_whole ? broker_run(&setup) : EXIT_FAILURE;
+	if (!is_whole)
+		fputs("viaductd: no memory to start\n", stderr);
 	free(control);
 	free(metrics);
 	free(run_dir);
