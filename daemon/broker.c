@@ -210,7 +210,7 @@ static void send_reply(struct broker *broker, struct broker_reply *reply, int fd
 
 static void serve_request(struct broker *broker, struct broker_request *request)
 {
-	struct broker_reply reply = { 0 };
+	struct broker_reply reply = { .serial = request->serial };
 	bool keep_fd = false;
 	int fd = -1;
 

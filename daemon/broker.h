@@ -37,7 +37,7 @@ struct broker_request {
 	uint32_t kind;
 	uint32_t uid, gid, mode; /* UINT32_MAX: leave */
 	uint32_t number;
-	uint32_t reserved;
+	uint32_t serial; /* of the reply as well */
 	uint64_t size;
 	char text[256]; /* terminated */
 };
@@ -45,6 +45,7 @@ struct broker_request {
 struct broker_reply {
 	int32_t ret; /* 0 or a negative errno */
 	uint32_t id; /* of an account */
+	uint32_t serial;
 	char name[IFNAMSIZ];
 	struct via_error err;
 };
@@ -104,6 +105,7 @@ int broker_listen_tcp(const char *address, struct via_error *err);
 
 struct broker_client {
 	int sock;
+	uint32_t serial; /* of the last request */
 	struct via_opener opener; /* its 'user' is this struct */
 };
 void broker_client_init(struct broker_client *client, int sock);

@@ -12,22 +12,39 @@
 #include "daemon/broker.h"
 #include "daemon/fdpass.h"
 
+/* The reply to this very request: one that was given up may have been answered since. */
+static ssize_t receive(struct broker_client *client, struct broker_reply *reply, int *fd)
+{
+	for (;;) {
+		ssize_t got = fdpass_recv(client->sock, reply, sizeof(*reply), fd);
+
+		if (got == (ssize_t)sizeof(*reply) && reply->serial == client->serial)
+			return 0;
+		if (*fd >= 0)
+			close(*fd);
+		*fd = -1;
+		if (got != (ssize_t)sizeof(*reply))
+			return got < 0 ? got : -EPIPE;
+	}
+}
+
 /* Returns the reply's code; '*fd' is the descriptor that came with it, or -1. */
 static int ask(struct broker_client *client, const struct broker_request *request,
 	       struct broker_reply *reply, int *fd, struct via_error *err)
 {
-	int ret = fdpass_send(client->sock, request, sizeof(*request), -1);
-	ssize_t got = -EPIPE;
+	struct broker_request numbered = *request;
+	ssize_t ret;
 
 	*fd = -1;
+	numbered.serial = ++client->serial;
+	ret = fdpass_send(client->sock, &numbered, sizeof(numbered), -1);
 	if (ret == 0)
-		got = fdpass_recv(client->sock, reply, sizeof(*reply), fd);
-	if (got != (ssize_t)sizeof(*reply)) {
-		if (*fd >= 0)
-			close(*fd);
-		*fd = -1;
+		ret = receive(client, reply, fd);
+	if (ret == -EPIPE)
 		return via_fail(err, -EPIPE, "the broker process is gone");
-	}
+	if (ret < 0)
+		return via_fail(err, (int)ret, "the broker cannot be asked: %s",
+				strerror((int)-ret));
 	reply->err.text[sizeof(reply->err.text) - 1] = '\0';
 	reply->name[sizeof(reply->name) - 1] = '\0';
 	if (reply->ret < 0)
