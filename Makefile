@@ -47,6 +47,15 @@ trust-report: all
 	@-$(if $(RUN),VIADUCT_BUILD=$(abspath $(BUILD)) tests/trust/record $(RUN))
 	@VIADUCT_BUILD=$(abspath $(BUILD)) tests/trust/report
 
+# Each allocation and system call of full life cycles made to fail at each call site: all ways of them,
+# of which make check takes a sample. FAULTS=FILE keeps the figures.
+check-faults:
+	@$(LAB)/require check
+	@test -f build-check/build.ninja || meson setup build-check --buildtype=debugoptimized \
+		-Db_sanitize=address,undefined >/dev/null
+	@ninja -C build-check --quiet
+	@VIADUCT_BUILD=$(abspath build-check) tests/faults/run $(if $(FAULTS),--json $(FAULTS))
+
 # Where threads meet, under ThreadSanitizer (clang's knows our fences).
 THREADED = switch worker gen vhost_user capture grace tell driver_device ring_hammer
 check-tsan:
@@ -61,4 +70,4 @@ bench: all
 	@$(LAB)/require bench
 	@VIADUCT_BUILD=$(abspath $(BUILD)) bench/run $(BENCH)
 
-.PHONY: all install demo demo-qemu check check-guests check-testpmd check-kill check-idle check-tsan coverage trust-report bench
+.PHONY: all install demo demo-qemu check check-guests check-testpmd check-kill check-idle check-faults check-tsan coverage trust-report bench

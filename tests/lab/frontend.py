@@ -26,13 +26,13 @@ class FrontEnd:
     """
     with FrontEnd("/run/vm1.sock") as f: ...
 
-    It has one queue pair, whose rings are in a memfd and empty.
+    It has one queue pair, whose rings are in a memfd and empty. An answer may take 'patience' seconds.
     """
 
-    def __init__(self, path, packed=False, mebibytes=1):
+    def __init__(self, path, packed=False, mebibytes=1, patience=10):
         self.size = mebibytes << 20
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(10)
+        self.sock.settimeout(patience)
         self.memory = os.memfd_create("frontend", os.MFD_CLOEXEC)
         os.ftruncate(self.memory, self.size)
         self.fds = [self.memory]

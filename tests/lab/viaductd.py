@@ -47,12 +47,14 @@ class Viaductd:
     user        uid (and gid) to run as; None: the caller's
     netns       a Namespace to run in, for TAPs
     programs    folder of viaductd and viaduct
+    under       words of a program that becomes viaductd: ["prlimit", "--nofile=64"]
     """
 
-    def __init__(self, ports, *, user=None, netns=None, programs=None, start=True, **top):
+    def __init__(self, ports, *, user=None, netns=None, programs=None, under=(), start=True,
+                 **top):
         self.folder = tempfile.mkdtemp(prefix="viaduct-")
         self.programs = programs or build_folder()
-        self.user, self.netns = user, netns
+        self.user, self.netns, self.under = user, netns, list(under)
         os.chmod(self.folder, 0o755)
         self.config = {"control": self.folder + "/control.sock", "run_dir": self.folder, **top}
         self.ports = [dict(port) for port in ports]
@@ -98,7 +100,8 @@ class Viaductd:
 
     def launch(self):
         """Starts it without waiting until it serves."""
-        words = [self.programs + "/viaductd", "--config", self.folder + "/viaductd.yaml"]
+        words = self.under + [self.programs + "/viaductd", "--config",
+                              self.folder + "/viaductd.yaml"]
         if self.netns:
             words = self.netns.words + words
         self.program = Program(words, self.folder + "/log", user=self.user, cwd=self.folder)
