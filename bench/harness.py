@@ -114,7 +114,7 @@ class Cores:
     def begin(self):
         """Of a comparison."""
         self.patience = self.PATIENCE
-        self.far = 0                # passes that were given up, as they never were near
+        self.far = 0                # passes while they were far apart all the time
 
     def near(self):
         """Whether they are near now. They always are where that cannot be said."""
@@ -136,15 +136,17 @@ class Cores:
         return float(found.group(1)) if found else None
 
     def measure(self, function):
-        """What it returns, while the cores are near; None if they were not, after some tries: a
-        figure of cores that are far apart is another machine's."""
+        """What it returns, while the cores are near. When patience is at its end, or after some tries, it
+        is taken as it is, and counted."""
         for _ in range(self.tries):
             self._wait()
             value = function()
             if self.near():
                 return value
+            if self.patience <= 0:
+                break
         self.far += 1
-        return None
+        return value
 
     def _wait(self):
         while self.patience > 0 and not self.near():
@@ -192,12 +194,9 @@ class Bench:
                  "rounds": self.rounds * (BRIEF if brief else 1)}
         rounds, failed = [], {}
         self.cores.begin()
-        whole = 0
-        while self._goes_on(rounds, shape, whole):
-            far = self.cores.far
+        while self._goes_on(rounds, shape):
             self._say("%s: round %d" % (name, len(rounds) + 1))
             rounds.append(self._round(subjects, shape["baseline"], len(rounds), failed))
-            whole += far == self.cores.far
         for figure in figures_of(rounds, shape, subjects):
             self._keep({**figure, "failed": failed, "far": self.cores.far})
 
@@ -233,18 +232,17 @@ class Bench:
 
     # ------------------------------------------------------------------ within
 
-    def _goes_on(self, rounds, shape, whole):
-        """A noisy machine gets more rounds, up to a bound, and so does one whose cores were far apart.
-        What has a goal counts, if anything has. 'whole' rounds lack no subject."""
+    def _goes_on(self, rounds, shape):
+        """A noisy machine gets more rounds, up to a bound. What has a goal counts, if anything has."""
         wanted, most = shape["rounds"], PATIENCE * shape["rounds"]
         if len(rounds) < wanted:
             return True
-        if len(rounds) >= most or self.quick or self.cores.patience <= 0:
+        if len(rounds) >= most or self.quick:
             return False
         names = dict.fromkeys(name for found in rounds for name in found)
         figures = [Figure(record) for record in figures_of(rounds, shape, names)]
         figures = [figure for figure in figures if figure.goals] or figures
-        return whole < wanted or any(figure.noise() for figure in figures)
+        return any(figure.noise() for figure in figures)
 
     def _round(self, subjects, baseline, number, failed):
         """{subject: {metric: value}} of a round. Who fails once is not asked again."""
@@ -259,8 +257,7 @@ class Bench:
                 failed[name] = str(error)
                 self._say("%s failed: %s" % (name, error))
                 continue
-            if value is not None:
-                found[place] = value if isinstance(value, dict) else {"": value}
+            found[place] = value if isinstance(value, dict) else {"": value}
         return found
 
     def _keep(self, record):

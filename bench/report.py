@@ -108,7 +108,7 @@ def _remarks(figures):
         for subject, reason in figure.record.get("failed", {}).items():
             yield "%s: %s failed: %s" % (figure.name, subject, reason.splitlines()[0])
         if figure.record.get("far"):
-            yield "%s: %d passes were given up, as the cores were far apart all the time" % (figure.name,
+            yield "%s: %d passes were measured while the cores were far apart" % (figure.name,
                                                                          figure.record["far"])
 
 

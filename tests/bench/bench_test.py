@@ -108,7 +108,7 @@ class Harness(unittest.TestCase):
         near = FakeCores([100] * (harness.Cores.LOOKS + 1) + [400, 400, 100, 100])
         self.assertEqual(near.measure(lambda: next(values)), "b")
         far = FakeCores([100] * (harness.Cores.LOOKS + 1) + [400])
-        self.assertEqual((far.measure(lambda: next(values)), far.far), (None, 1))
+        self.assertEqual((far.measure(lambda: next(values)), far.far), ("d", 1))
 
     def test_who_fails_is_named_and_the_others_go_on(self):
         def fails():
