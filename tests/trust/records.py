@@ -13,14 +13,17 @@ import subprocess
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 
+def build():
+    return os.environ.get("VIADUCT_BUILD") or os.path.join(TOP, "build")
+
+
 def folder():
-    build = os.environ.get("VIADUCT_BUILD") or os.path.join(TOP, "build")
-    return os.path.join(build, "trust-records")
+    return os.path.join(build(), "trust-records")
 
 
 def _git(*words):
     done = subprocess.run(["git", "-C", TOP, *words], stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL, text=True)
+                          stderr=subprocess.DEVNULL, text=True, env={**os.environ, "TZ": "UTC"})
     return done.stdout.strip()
 
 
@@ -40,9 +43,10 @@ def stamped(data, ended=0):
 
 def stamped_as_tracked(data, path):
     """A record of 'data' that a file of the tree has, with the commit and the time of its last change."""
-    name, when = (_git("log", "-1", "--format=%h %cI", "--", path) or "unknown ").split(" ")
-    return {"commit": name[:10], "changed": bool(_git("status", "--porcelain", "--", path)),
-            "when": when[:16].replace("T", " "), "ended": 0, "data": data}
+    stamp = _git("log", "-1", "--format=%h %cd", "--date=format-local:%Y-%m-%d %H:%M", "--", path)
+    name, _, when = (stamp or "unknown").partition(" ")
+    return {"commit": name, "changed": bool(_git("status", "--porcelain", "--", path)), "when": when,
+            "ended": 0, "data": data}
 
 
 def keep(name, record):

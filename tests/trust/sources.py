@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Who makes the records, and how: one row a source. A program that is given --json writes its figures
 there; of others what they print is the record, or a file that they keep anyway. Ledgers, which grow from
-run to run, are in the tree."""
+run to run, are in the tree; so is what was published, and stands in for a run that was not made here."""
 
 import dataclasses
 import json
@@ -13,32 +13,34 @@ import typing
 
 import records
 
-JSON = "{json}"                 # in a command: where the figures go
+JSON, BUILD = "{json}", "{build}"       # in a command: where the figures go, where the programs are
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
     command: str
     kept: typing.Optional[str] = None   # the file with the figures, if the program has one of its own
-    ledger: tuple = ()                  # files in the tree that have all figures
+    ledger: tuple = ()                  # files in the tree that the program adds its figures to
+    published: tuple = ()               # files in the tree that somebody has put figures into
     make: typing.Optional[str] = None   # how people call it, if not so
 
     @property
     def how(self):
-        return self.make or self.command.replace(" --json " + JSON, "")
+        return self.make or self.command.replace(" --json " + JSON, "").replace(BUILD, "build")
 
 
 SOURCES = {
     "coverage": Source("tests/coverage/run --json " + JSON, make="make coverage"),
     "hostile": Source("tests/hostile/run --json " + JSON, make="make check-hostile"),
+    "campaigns": Source("tests/hostile/run --campaign all --json " + JSON, make="make hostile-campaigns"),
     "faults": Source("make check-faults FAULTS=" + JSON, make="make check-faults"),
     "fuzz": Source("make fuzz SECONDS=1800", ledger=("tests/fuzz/LEDGER.json",)),
-    "mutation": Source("tests/mutation/run",
+    "mutation": Source("make check-mutation",
                        ledger=("tests/mutation/ledger", "tests/mutation/survivors")),
     "model": Source("meson test -C build-check --suite model",
                     kept="build-check/meson-logs/testlog.json"),
-    "calls": Source("build/viaductd --calls"),
-    "costs": Source("bench/checks.py"),
+    "calls": Source(BUILD + "/viaductd --calls"),
+    "costs": Source("bench/checks.py", published=("docs/security.md",)),
 }
 
 
@@ -62,29 +64,31 @@ def _run(words, **options):
     return subprocess.run(words, cwd=records.TOP, check=False, **options)
 
 
-def read_ledger(source):
-    """A record of a ledger in the tree, stamped as its last change was; None if there is none."""
-    paths = [os.path.join(records.TOP, path) for path in source.ledger]
-    if not all(os.path.exists(path) for path in paths):
+def read_tree(paths):
+    """A record of files in the tree, stamped as the first one's last change was; None without them."""
+    paths = [os.path.join(records.TOP, path) for path in paths]
+    if not paths or not all(os.path.exists(path) for path in paths):
         return None
-    return records.stamped_as_tracked([read(path) for path in paths], paths[0])
+    data = [read(path) for path in paths]
+    return records.stamped_as_tracked(data if len(data) > 1 else data[0], paths[0])
 
 
 def find(name):
-    """The newest figures of a source, as a record, or None."""
+    """The figures of a source, as a record, or None."""
     source = SOURCES[name]
-    return read_ledger(source) if source.ledger else records.find(name)
+    return records.find(name) or read_tree(source.ledger or source.published)
 
 
 def run(source):
-    """Runs it to its end. Returns (what it has written, its exit status)."""
+    """Runs it to its end. Returns (what it has written, its exit status); None: nothing but a ledger."""
     with tempfile.TemporaryDirectory(prefix="viaduct-trust-") as folder:
         path = os.path.join(folder, "figures.json")
-        words = [word.replace(JSON, path) for word in shlex.split(source.command)]
+        words = [word.replace(JSON, path).replace(BUILD, records.build())
+                 for word in shlex.split(source.command)]
         if JSON in source.command:
             ended = _run(words).returncode
         elif source.ledger:
-            return [], _run(words).returncode
+            return None, _run(words).returncode
         elif source.kept:
             ended, path = _run(words).returncode, os.path.join(records.TOP, source.kept)
         else:

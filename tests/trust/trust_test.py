@@ -70,9 +70,31 @@ class Rows(unittest.TestCase):
         self.assertEqual(rows.ways_to_harm(BOTH), ("0 in 2 cases", True))
         self.assertEqual(rows.ways_to_harm([*BOTH, FAILED]), ("1 in 3 cases; HX-30 loop", False))
 
-    def test_stalled_peers_are_those_that_hold_messages_back(self):
-        self.assertTrue(rows.stalled_peers([*BOTH, FAILED])[1])
-        self.assertFalse(rows.stalled_peers([FAILED])[1])
+    def test_campaigns_are_counted_over_both_formats(self):
+        runs = [{"campaign": "truncations", "packed": packed, "passed": True, "count": 5000}
+                for packed in (False, True)]
+        self.assertEqual(rows.truncations(runs), ("10000 truncations", True))
+        self.assertFalse(rows.truncations([{**runs[0], "count": 4999}, runs[1]])[1])
+        self.assertFalse(rows.truncations([runs[0], runs[0]])[1])
+        self.assertEqual(rows.truncations([*runs, {**runs[0], "passed": False}]),
+                         ("10000 truncations (not all passed)", False))
+        self.assertFalse(rows.lives(runs)[1])
+
+    def test_stalled_peers_say_when_they_were_dropped(self):
+        run = {"campaign": "stalled-peer", "passed": True, "count": 22, "dropped_after_s": 10.12,
+               "fresh_us": {"max": 3000}, "control_us": {"max": 7000}}
+        both = [{**run, "packed": False}, {**run, "packed": True}]
+        self.assertEqual(rows.stalled_peers(both), (
+            "44 peers, dropped after 10.1/10.1 s; nobody else waited longer than 7 ms", True))
+        self.assertFalse(rows.stalled_peers(both[:1])[1])
+        self.assertEqual(rows.stalled_peers([]), ("failed", False))
+
+    def test_noise_is_judged_by_the_worse_format(self):
+        run = {"campaign": "noisy-neighbour", "passed": True, "kept": 0.999, "attacks": 10,
+               "seconds": 60, "p99_ratio": {"control_us": 1.5}}
+        for worse, met in (({}, True), ({"kept": 0.94}, False), ({"p99_ratio": {"control_us": 3.1}}, False)):
+            both = [{**run, "packed": False}, {**run, **worse, "packed": True}]
+            self.assertEqual(rows.noise(both)[1], met)
 
     def test_coverage_needs_lines_and_branches(self):
         goals = {"lines": 95, "branches": 90}
@@ -89,10 +111,10 @@ class Rows(unittest.TestCase):
 
     def test_fuzzing_goes_on_until_nothing_new_comes(self):
         row = {"executions": 2000000, "cpu_seconds": 1800, "last_edge_at": 1200, "edges": 50, "commit": "c"}
-        self.assertEqual(rows.fuzzing([{"a": row, "b": row}]),
+        self.assertEqual(rows.fuzzing({"a": row, "b": row}),
                          ("2 targets, 60 CPU minutes, 4 million executions, 100 edges", True))
         for late in ({"cpu_seconds": 1799, "last_edge_at": 0}, {"last_edge_at": 1201}):
-            said, met = rows.fuzzing([{"a": row, "b": {**row, **late}}])
+            said, met = rows.fuzzing({"a": row, "b": {**row, **late}})
             self.assertFalse(met)
             self.assertTrue(said.endswith("; not yet: b"))
 
@@ -113,6 +135,7 @@ class Rows(unittest.TestCase):
         text = ("| operation | ring | with checks | without | checks |\n| --- | --- | ---: | ---: | ---: |\n"
                 "| egress | split | 70.1 | 66.0 | 4.1 (6 %) |\n")
         self.assertEqual(rows.costs(text), ("egress split: 70.1 with, 66.0 without", None))
+        self.assertEqual(rows.costs("| rule | by |\n\nMore of it.\n" + text), rows.costs(text))
         self.assertFalse(rows.costs("")[1])
 
 
@@ -142,10 +165,11 @@ class Records(unittest.TestCase):
 class Sources(unittest.TestCase):
     def test_a_ledger_is_as_old_as_its_last_change(self):
         source = sources.Source("true", ledger=("meson.build",))
-        record = sources.read_ledger(source)
-        self.assertRegex(record["data"][0], "project")
+        record = sources.read_tree(source.ledger)
+        self.assertRegex(record["data"], "project")
         self.assertRegex(record["when"], r"^\d{4}-\d\d-\d\d \d\d:\d\d$|^$")
-        self.assertIsNone(sources.read_ledger(sources.Source("true", ledger=("no such file",))))
+        self.assertIsNone(sources.read_tree(("no such file",)))
+        self.assertEqual(self.run_one("true", ledger=("meson.build",)), (None, 0))
 
     def run_one(self, *words, **more):
         with unittest.mock.patch("builtins.print"):
