@@ -41,6 +41,7 @@
 
 extern void __gcov_dump(void) __attribute__((weak));
 extern int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
+extern void __gcov_dump(void) __attribute__((weak));
 
 static const struct {
 	const char *name;
@@ -367,6 +368,8 @@ static void begin_case(struct job *job, struct faults_order order)
 	unshare_table();
 	before = look();
 	run_case(order, job->outcome);
+	if (__gcov_dump)
+		__gcov_dump();
 	if (__gcov_dump)
 		__gcov_dump();
 	_exit(0);
