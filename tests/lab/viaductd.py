@@ -229,6 +229,10 @@ class Viaductd:
                 maps += len(f.readlines())
         return fds, maps
 
+    def threads(self):
+        """How many threads its processes have."""
+        return sum(len(os.listdir("/proc/%d/task" % pid)) for pid in self.pids())
+
     @staticmethod
     def _status(pid, key):
         with open("/proc/%s/status" % pid) as f:
