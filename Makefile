@@ -29,8 +29,9 @@ check:
 	@$(LAB)/require check
 	@tests/check
 
-# The longer suites: all combinations of guests, all ring paths of testpmd, everything killed 20 times.
-check-guests check-testpmd check-kill check-idle: check-%: all
+# The longer suites: all combinations of guests, all ring paths of testpmd, everything killed 20
+# times, ports and peers that come and go thousands of times.
+check-guests check-testpmd check-kill check-idle check-churn: check-%: all
 	@$(LAB)/require check
 	@VIADUCT_BUILD=$(abspath $(BUILD)) tests/system/run --thorough \
 		$(if $(filter guests,$*),$(GUESTS),$(if $(filter testpmd,$*),$(TESTPMD),$*))
@@ -70,4 +71,4 @@ bench: all
 	@$(LAB)/require bench
 	@VIADUCT_BUILD=$(abspath $(BUILD)) bench/run $(BENCH)
 
-.PHONY: all install demo demo-qemu check check-guests check-testpmd check-kill check-idle check-faults check-tsan coverage trust-report bench
+.PHONY: all install demo demo-qemu check check-guests check-testpmd check-kill check-idle check-churn check-faults check-tsan coverage trust-report bench
