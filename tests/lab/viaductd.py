@@ -5,6 +5,7 @@
         print(d.socket("vm1"), d.ctl("port", "show"))
 """
 
+import array
 import contextlib
 import glob
 import json
@@ -160,15 +161,17 @@ class Viaductd:
 
     @contextlib.contextmanager
     def connection(self):
-        """A function that calls a method of the control API, without a program that starts for it."""
+        """A function that calls a method of the control API, passing 'fds', without a program that starts
+        for it."""
         with socket.socket(socket.AF_UNIX) as line:
             line.connect(self.config["control"])
-            stream = line.makefile("rw")
+            stream = line.makefile()
 
-            def call(method, **params):
-                stream.write(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method,
-                                         "params": params}) + "\n")
-                stream.flush()
+            def call(method, fds=(), **params):
+                request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method,
+                                      "params": params}) + "\n"
+                passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
+                line.sendmsg([request.encode()], passed if fds else [])
                 answer = json.loads(stream.readline())
                 if "error" in answer:
                     raise LabError("%s: %s" % (method, answer["error"]["message"]))

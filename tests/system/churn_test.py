@@ -17,7 +17,7 @@ ENOUGH_KIB = 96                     # that an allocator has more or less from on
 
 # How often, in make check and in the longer suite.
 TIMES = {"ports": (1000, 5000), "taps": (60, 1200), "front_ends": (1000, 20000),
-         "reloads": (200, 2000), "clients": (2000, 50000),
+         "reloads": (200, 2000), "clients": (2000, 50000), "captures": (200, 2000),
          "addresses": (2000, 20000), "scrapes": (300, 5000)}
 CASES = {"%d_%s" % (n, what): (what, n) for what, times in TIMES.items() for n in times}
 QUICK = ["%d_%s" % (times[0], what) for what, times in TIMES.items()]
@@ -107,6 +107,18 @@ class Churn(SystemTest):
         def turn(_):
             with daemon.connection() as call:
                 call("status")
+
+        self.assert_flat(daemon, n, turn)
+
+    def captures(self, n):
+        daemon, call = self.called([{"name": "gen", "type": "gen", "rate": 10000}, HOLE])
+
+        def turn(_):
+            reader, writer = os.pipe()
+            call("capture.start", fds=[writer])
+            call("capture.stop")
+            os.close(reader)
+            os.close(writer)
 
         self.assert_flat(daemon, n, turn)
 
