@@ -21,7 +21,7 @@ from lab.viaductd import Viaductd, build_folder         # noqa: E402
 
 PROGRAMS = os.path.join(build_folder(), "tests/faults")
 HAS_EXPORTER = os.path.exists(PROGRAMS + "/viaduct-exporter")
-PATIENCE = 8            # seconds for whatever must happen
+PATIENCE = 20           # seconds for whatever must happen
 
 
 class Finding(Exception):

@@ -34,9 +34,9 @@
 #include "cycle.h"
 #include "inject.h"
 
-#define PATIENCE_US    6000000 /* for a cycle to go on */
-#define CASE_SECONDS   40      /* then it hangs */
-#define NR_CHILDREN    16      /* most of the time they wait for each other's retries */
+#define PATIENCE_US    20000000 /* for a cycle to go on */
+#define CASE_SECONDS   100      /* then it hangs */
+#define NR_CHILDREN    16       /* most of the time they wait for each other's retries */
 #define MAX_CHECKED_FD 256
 
 extern void __gcov_dump(void) __attribute__((weak));
