@@ -66,18 +66,6 @@ void via_drv_free(struct via_drv_ring *drv)
 	*drv = (struct via_drv_ring){ 0 };
 }
 
-int via_drv_recall(struct via_drv_ring *drv, void **token)
-{
-	for (uint32_t i = 0; i < drv->size; i++) {
-		if (drv->slot[i].nr_slots == 0)
-			continue;
-		*token = drv->slot[i].token;
-		drv->slot[i].nr_slots = 0;
-		return 1;
-	}
-	return 0;
-}
-
 void via_drv_mark_broken(struct via_drv_ring *drv)
 {
 	drv->broken = true;

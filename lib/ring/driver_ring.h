@@ -105,10 +105,6 @@ int via_drv_init(struct via_drv_ring *drv, const struct via_drv_config *config,
 		 struct via_error *err);
 void via_drv_free(struct via_drv_ring *drv); /* accepts a zeroed one */
 
-/* Takes an outstanding chain of a ring back whose device will not touch it any more: 1 with its token,
- * 0 when there is none left. The ring is to be initialised or freed afterwards. */
-int via_drv_recall(struct via_drv_ring *drv, void **token);
-
 /*
  * drv_add()        adds a chain of nr_readable buffers and, behind them in 'buf', nr_writable ones; at
  *                  least one. Not yet visible. 0, or -ENOSPC if the ring has no room for it now.

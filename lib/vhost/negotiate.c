@@ -325,8 +325,6 @@ int vu_net_set_mtu(struct via_device *dev, struct vu_msg *msg, struct via_error 
 	if (mtu < 68 || mtu > 65535)
 		return via_fail(err, -EINVAL, "an MTU of %llu is impossible (68 to 65535)",
 				(unsigned long long)mtu);
-	if (!via_has(dev->offered, VIRTIO_NET_F_MTU))
-		return via_fail(err, -EPROTO, "VIRTIO_NET_F_MTU was not offered");
 	dev->host_mtu = (uint16_t)mtu;
 	return 0;
 }
