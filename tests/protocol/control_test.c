@@ -2,6 +2,7 @@
 /* lib/vhost/control_queue.c, filter.c, backend_channel.c: what a driver and we tell each other. */
 #include <string.h>
 #include <sys/socket.h>
+#include <viaduct/worker.h>
 
 #include "tests/protocol/frontend.h"
 #include "vhost/vhost.h"
@@ -146,6 +147,60 @@ static void the_receive_filter_passes_what_the_driver_listed(void **state) /* VN
 	}
 }
 
+/* Tables of so many unicast and multicast addresses: 2:0:0:0:1:i and 1:0:0:0:1:i. */
+static int set_tables(struct frontend *fe, uint8_t unicast, uint8_t multicast)
+{
+	uint8_t bytes[2 + 2 * (4 + 6 * 80)] = { 1, 0 };
+	uint32_t len = 2;
+
+	for (uint8_t kind = 2; kind >= 1; kind--) {
+		const uint8_t n = kind == 2 ? unicast : multicast;
+
+		bytes[len] = n;
+		len += 4;
+		for (uint8_t i = 0; i < n; i++, len += 6)
+			memcpy(bytes + len, (const uint8_t[]){ kind, 0, 0, 0, 1, i }, 6);
+	}
+	return command(fe, bytes, len);
+}
+
+static void a_table_that_is_too_long_passes_all_of_its_kind(void **state) /* VN-11 */
+{
+	static const uint8_t last[6] = { 2, 0, 0, 0, 1, 63 };
+	struct frontend *fe = *state;
+
+	fe_start(fe, CONTROL_FEATURES, 5);
+	assert_int_equal(COMMAND(fe, 0, 0, 0), OK); /* promiscuous off */
+	assert_int_equal(set_tables(fe, 64, 64), OK);
+	assert_true(wants(fe, last, -1));
+	assert_false(wants(fe, other, -1));
+	assert_false(wants(fe, multi, -1));
+	assert_int_equal(set_tables(fe, 65, 1), OK);
+	assert_true(wants(fe, other, -1));
+	assert_false(wants(fe, multi, -1));
+	assert_int_equal(set_tables(fe, 1, 80), OK);
+	assert_false(wants(fe, other, -1));
+	assert_true(wants(fe, multi, -1));
+}
+
+static void a_frame_too_short_for_a_tag_has_none(void **state)
+{
+	struct frontend *fe = *state;
+	struct via_view *view = &fe->burst->view[0];
+
+	fe_start(fe, CONTROL_FEATURES, 5);
+	assert_int_equal(COMMAND(fe, 0, 0, 0), OK);
+	assert_false(wants(fe, own, 7));
+	view->len = 14;
+	view->snapshot_len = 14;
+	assert_true(via_device_wants(fe->dev, view));
+	view->snapshot[5]++; /* another's address */
+	assert_false(via_device_wants(fe->dev, view));
+	assert_int_equal(COMMAND(fe, 0, 0, 1), OK); /* promiscuous again */
+	assert_true(via_device_wants(fe->dev, view));
+	assert_false(wants(fe, other, 7)); /* of other VLANs it is not */
+}
+
 static void one_pair_is_used_until_the_driver_asks_for_more(void **state) /* VN-14, VN-15 */
 {
 	struct frontend *fe = *state;
@@ -273,6 +328,164 @@ static void a_guest_is_asked_to_announce_itself_until_it_did(void **state) /* VN
 	close(pair[0]);
 }
 
+/* What is to be told is kept until there is room for it: nothing waits, and nothing piles up. */
+static void a_front_end_that_does_not_read_is_told_once_it_does(void **state) /* R1 */
+{
+	struct frontend *fe = *state;
+	struct vu_header header;
+	int pair[2], small = 1, told = 0, asked = 0, got = 0;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+	fe_start(fe, CONTROL_FEATURES, 5);
+	assert_int_equal(fe_ack(fe, VU_SET_BACKEND_REQ_FD, NULL, 0, &pair[1], 1), 0);
+	close(pair[1]);
+	for (; asked < 10000 && !fe->dev->backend.config_changed; asked++)
+		assert_int_equal(via_device_announce(fe->dev), 0);
+	told = asked;
+	assert_true(fe->dev->backend.config_changed);
+	for (; asked < told + 100; asked++)
+		assert_int_equal(via_device_announce(fe->dev), 0);
+	fe_assert_traffic(fe, 0);
+
+	while (recv(pair[0], &header, sizeof(header), MSG_DONTWAIT) == sizeof(header)) {
+		assert_int_equal(header.request, VU_BACKEND_CONFIG_CHANGE);
+		got++;
+		fe_turn(fe);
+	}
+	assert_false(fe->dev->backend.config_changed);
+	assert_int_equal(got, told);
+	close(pair[0]);
+}
+
+/* ---- a driver that breaks rules ---- */
+
+/* Offers what cannot be, and kicks. */
+static void break_control(struct frontend *fe)
+{
+	struct via_desc_words *desc = (void *)(fe->mem + FE_RING_AT(CONTROL));
+	struct via_split_avail *avail = (void *)(fe->mem + FE_RING_AT(CONTROL) + FE_AVAIL);
+	const uint64_t one = 1;
+
+	if (fe->queue[CONTROL].drv.format == VIA_RING_PACKED)
+		for (int i = 0; i < FE_RING_SIZE; i++) /* a chain without end */
+			via_le64_store(&desc[i].tail, 8 | (uint64_t)(VIA_DESC_NEXT | VIA_DESC_AVAIL)
+								      << 48);
+	else
+		via_le16_store(&avail->idx, 30000);
+	assert_int_equal(write(fe->queue[CONTROL].kick, &one, sizeof(one)), sizeof(one));
+	fe_turn(fe);
+}
+
+static void a_broken_control_queue_is_told_once_and_packets_go_on(void **state) /* R15 */
+{
+	static const uint8_t promisc[] = { 0, 0, 1 };
+	struct frontend *fe = *state;
+
+	for (int packed = 0; packed < 2; packed++) {
+		fe_start(fe, CONTROL_FEATURES | (packed ? VIA_BIT(VIRTIO_F_RING_PACKED) : 0), 5);
+		for (int i = 0; i < 2; i++)
+			break_control(fe);
+		assert_int_equal(fe->dev->queue[CONTROL].told,
+				 packed ? VIA_BROKEN_LOOP : VIA_BROKEN_AVAIL_INDEX);
+		assert_int_equal(fe->dev->faults.broken[fe->dev->queue[CONTROL].told], 1);
+		fe_assert_traffic(fe, 0);
+		fe_get_base(fe, CONTROL);
+		fe_setup_queue(fe, CONTROL, 0, true);
+		assert_int_equal(command(fe, promisc, sizeof(promisc)), OK);
+		fe_disconnect(fe);
+	}
+}
+
+static void memory_that_is_truncated_breaks_the_control_queue(void **state) /* R7, HX-16 */
+{
+	struct frontend *fe = *state;
+	const uint64_t one = 1;
+
+	assert_int_equal(via_guard_install(NULL), 0);
+	close(fe->mem_fd);
+	munmap(fe->mem, FE_MEM_SIZE);
+	fe->mem_fd = test_memfd(FE_MEM_SIZE, 0);
+	fe->mem = mmap(NULL, FE_MEM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fe->mem_fd, 0);
+	assert_true(fe->mem != MAP_FAILED);
+	fe_start(fe, CONTROL_FEATURES, 5);
+	assert_int_equal(ftruncate(fe->mem_fd, 0), 0);
+	for (int i = 0; i < 2; i++) { /* the first look is who finds zeros */
+		assert_int_equal(write(fe->queue[CONTROL].kick, &one, sizeof(one)), sizeof(one));
+		fe_turn(fe);
+	}
+	assert_int_equal(fe->dev->faults.broken[VIA_BROKEN_MEMORY_LOST], 1);
+	assert_int_equal(fe_ingress(fe, 0, NULL), 0);
+	fe_turn(fe);
+	assert_int_equal(fe_recv(fe, &(struct vu_msg){ 0 }), FE_CLOSED);
+}
+
+/* The driver gives a command and does not kick. Returns where its answer will be. */
+static uint8_t *offer(struct frontend *fe, const uint8_t *bytes, uint32_t len)
+{
+	struct fe_queue *q = &fe->queue[CONTROL];
+	const struct via_drv_buffer buf[2] = { { FE_BUFFERS, len }, { FE_BUFFERS + 64, 1 } };
+	uint8_t *ack = fe->mem + FE_BUFFERS + 64;
+
+	memcpy(fe->mem + FE_BUFFERS, bytes, len);
+	*ack = NO_ANSWER;
+	assert_int_equal(drv_add(&q->drv, buf, 1, 1, VIA_DRV_DIRECT, NULL, VIA_RING_SPLIT), 0);
+	drv_publish(&q->drv, VIA_RING_SPLIT);
+	return ack;
+}
+
+static void who_never_kicks_is_looked_at_now_and_then(void **state)
+{
+	static const uint8_t promisc[] = { 0, 0, 0 };
+	struct frontend *fe = *state;
+	uint8_t *ack;
+
+	fe_start(fe, CONTROL_FEATURES, 5);
+	assert_int_equal(fe_set_notifier(fe, VU_SET_VRING_KICK, CONTROL, -1), 0);
+	ack = offer(fe, promisc, sizeof(promisc));
+	for (int i = 0; i < 100 && *ack == NO_ANSWER; i++)
+		via_loop_turn(fe->loop, 100);
+	assert_int_equal(*ack, OK);
+	assert_false(wants(fe, other, -1));
+}
+
+/* Last of all: where there was a worker, changes take their time from then on. */
+static void commands_and_messages_wait_for_each_other(void **state)
+{
+	static const uint8_t promisc[] = { 0, 0, 0 };
+	struct frontend *fe = *state;
+	const uint64_t queue = 1, one = 1;
+	struct vu_msg reply;
+
+	fe_start(fe, CONTROL_FEATURES, 5);
+	for (int kick_first = 0; kick_first < 2; kick_first++) {
+		uint8_t *ack = offer(fe, promisc, sizeof(promisc));
+		int answered = 0;
+
+		via_worker_register("test"); /* it is in the rings */
+		for (int what = 0; what < 2; what++) {
+			if (what == kick_first)
+				fe_send(fe, VU_SET_VRING_CALL, VU_VERSION | VU_NEED_REPLY_MASK,
+					&queue, sizeof(queue), &fe->queue[1].call, 1);
+			else
+				assert_int_equal(write(fe->queue[CONTROL].kick, &one, sizeof(one)),
+						 sizeof(one));
+			fe_turn(fe);
+		}
+		assert_int_equal(*ack, NO_ANSWER);
+		assert_int_equal(fe_recv(fe, &reply), 0);
+		via_worker_unregister();
+		for (int i = 0; i < 500 && (*ack == NO_ANSWER || answered == 0); i++) {
+			via_loop_turn(fe->loop, 10);
+			if (answered == 0)
+				answered = fe_recv(fe, &reply);
+		}
+		assert_int_equal(*ack, OK);
+		assert_int_equal(answered, 1);
+		assert_int_equal(reply.payload.u64, 0);
+	}
+}
+
 /* ---- in-band notifications ---- */
 
 static void kicks_and_calls_may_be_messages(void **state)
@@ -317,6 +530,34 @@ static void kicks_and_calls_may_be_messages(void **state)
 	close(pair[0]);
 }
 
+static void a_broken_queue_is_told_by_a_message_where_there_is_no_descriptor(void **state) /* R15 */
+{
+	struct frontend *fe = *state;
+	struct via_split_avail *avail = (void *)(fe->mem + FE_RING_AT(1) + FE_AVAIL);
+	struct {
+		struct vu_header header;
+		struct vu_vring_state state;
+	} told;
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT, FE_PROTOCOL | VIA_BIT(VU_PROTOCOL_INBAND_NOTIFICATIONS));
+	assert_int_equal(fe_ack(fe, VU_SET_BACKEND_REQ_FD, NULL, 0, &pair[1], 1), 0);
+	close(pair[1]);
+	assert_int_equal(fe_set_memory(fe), 0);
+	fe_setup_queue(fe, 1, 0, true);
+	assert_int_equal(fe_set_notifier(fe, VU_SET_VRING_ERR, 1, -1), 0);
+	via_le16_store(&avail->idx, 30000);
+	assert_int_equal(fe_ingress(fe, 0, NULL), 0);
+	fe_turn(fe);
+	assert_int_equal(recv(pair[0], &told, sizeof(told), MSG_DONTWAIT), sizeof(told));
+	assert_int_equal(told.header.request, VU_BACKEND_VRING_ERR);
+	assert_int_equal(told.state.index, 1);
+	assert_int_equal(recv(pair[0], &told, sizeof(told), MSG_DONTWAIT), -1);
+	close(pair[0]);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -324,12 +565,20 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(a_driver_that_says_nothing_sees_everything),
 		CASE(the_receive_filter_passes_what_the_driver_listed),
+		CASE(a_table_that_is_too_long_passes_all_of_its_kind),
+		CASE(a_frame_too_short_for_a_tag_has_none),
 		CASE(one_pair_is_used_until_the_driver_asks_for_more),
 		CASE(the_control_queue_is_behind_the_only_pair_without_mq),
 		CASE(offloads_may_be_switched_off_and_on),
 		CASE(wrong_commands_are_answered_and_the_queue_lives),
 		CASE(a_guest_is_asked_to_announce_itself_until_it_did),
+		CASE(a_front_end_that_does_not_read_is_told_once_it_does),
+		CASE(a_broken_control_queue_is_told_once_and_packets_go_on),
+		CASE(memory_that_is_truncated_breaks_the_control_queue),
+		CASE(who_never_kicks_is_looked_at_now_and_then),
 		CASE(kicks_and_calls_may_be_messages),
+		CASE(a_broken_queue_is_told_by_a_message_where_there_is_no_descriptor),
+		CASE(commands_and_messages_wait_for_each_other),
 	};
 
 	return cmocka_run_group_tests_name("control", tests, NULL, NULL);

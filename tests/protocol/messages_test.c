@@ -126,6 +126,35 @@ static void a_payload_of_a_wrong_size_is_refused(void **state) /* VU-06, HX-05 *
 	assert_int_equal(test_nr_fds(), fds);
 }
 
+static void a_second_place_in_a_table_of_one_region_is_tolerated(void **state) /* user-mode Linux */
+{
+	struct frontend *fe = *state;
+	const struct vu_regions table = { .nr_regions = 1, .region = { fe_region() } };
+	const uint32_t one = 8 + sizeof(struct vu_region);
+
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT, ALL_PROTOCOL);
+	for (uint32_t more = 8; more < sizeof(struct vu_region); more += 8)
+		assert_int_equal(fe_ack(fe, VU_SET_MEM_TABLE, &table, one + more, &fe->mem_fd, 1),
+				 1);
+	assert_int_equal(fe_ack(fe, VU_SET_MEM_TABLE, &table, one + sizeof(struct vu_region),
+				&fe->mem_fd, 1),
+			 0);
+	assert_int_equal(fe->dev->memory->mem->nr_regions, 1);
+}
+
+static void rings_are_not_enabled_by_a_driver_that_cannot(void **state) /* VU-25 */
+{
+	struct frontend *fe = *state;
+
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT, ALL_PROTOCOL);
+	assert_int_equal(fe_ack_u64(fe, VU_SET_FEATURES, VIA_BIT(VIRTIO_F_VERSION_1)), 0);
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_ENABLE, 0, 1), 1);
+	assert_int_equal(fe_ack_u64(fe, VU_SET_FEATURES, FE_SPLIT), 0);
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_ENABLE, 0, 1), 0);
+}
+
 static void a_wrong_number_of_descriptors_is_refused(void **state) /* VU-04, HX-09 */
 {
 	static const uint32_t counts[] = { 0, 1, 2, 7, 8, 9, 16, 64, 253 };
@@ -599,6 +628,69 @@ static void the_configuration_is_read_only_within_its_bounds(void **state)
 	assert_memory_equal(reply.payload.config.data, c.data, 6);
 }
 
+static void only_what_is_there_can_be_written_and_only_by_whom_it_may(void **state)
+{
+	struct frontend *fe = *state;
+	struct vu_config c = { .offset = 0, .size = 6, .data = { 2, 1, 2, 3, 4, 5 } };
+	struct vu_config same = { .offset = 8, .size = 2, .data = { 2 } }; /* pairs, as they are */
+
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT, ALL_PROTOCOL);
+	assert_int_equal(fe_ack(fe, VU_SET_CONFIG, &same, VU_CONFIG_HEAD + 2, NULL, 0), 0);
+	c.flags = 2;
+	assert_int_equal(fe_ack(fe, VU_SET_CONFIG, &c, VU_CONFIG_HEAD + 6, NULL, 0), 1);
+	c.flags = 1;
+	c.offset = 26;
+	assert_int_equal(fe_ack(fe, VU_SET_CONFIG, &c, VU_CONFIG_HEAD + 6, NULL, 0), 1);
+	c.offset = UINT32_MAX;
+	assert_int_equal(fe_ack(fe, VU_SET_CONFIG, &c, VU_CONFIG_HEAD + 6, NULL, 0), 1);
+	assert_int_equal(fe->dev->mac[0], 0);
+
+	fe_disconnect(fe); /* a driver from before VIRTIO 1 sets its address this way */
+	fe_connect(fe);
+	fe_negotiate(fe, VIA_BIT(VHOST_USER_F_PROTOCOL_FEATURES), ALL_PROTOCOL);
+	c.flags = 0;
+	c.offset = 0;
+	assert_int_equal(fe_ack(fe, VU_SET_CONFIG, &c, VU_CONFIG_HEAD + 6, NULL, 0), 0);
+	assert_memory_equal(fe->dev->mac, c.data, 6);
+}
+
+static void protocol_features_do_not_change_under_queues_that_run(void **state)
+{
+	struct frontend *fe = *state;
+	uint64_t fewer;
+
+	fe_start(fe, FE_SPLIT, 2);
+	fewer = fe->protocol & ~VIA_BIT(VU_PROTOCOL_CONFIG);
+	assert_int_equal(fe_ack_u64(fe, VU_SET_PROTOCOL_FEATURES, fe->protocol), 0);
+	assert_int_equal(fe_ack_u64(fe, VU_SET_PROTOCOL_FEATURES, fewer), 1);
+	assert_true(vu_has_protocol(fe->dev, VU_PROTOCOL_CONFIG));
+	fe_assert_traffic(fe, 0);
+	fe_get_base(fe, 0);
+	fe_get_base(fe, 1);
+	assert_int_equal(fe_ack_u64(fe, VU_SET_PROTOCOL_FEATURES, fewer), 0);
+	assert_false(vu_has_protocol(fe->dev, VU_PROTOCOL_CONFIG));
+}
+
+static void a_kick_that_comes_as_a_message_needs_its_feature(void **state)
+{
+	const struct via_device_config config = { .inband = true };
+	struct frontend *fe = *state;
+
+	fe_reopen_device(fe, &config);
+	fe_start(fe, FE_SPLIT, 2);
+	assert_int_equal(fe_ack_state(fe, VU_VRING_KICK, 1, 0), 1);
+	fe_disconnect(fe);
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT, FE_PROTOCOL | VIA_BIT(VU_PROTOCOL_INBAND_NOTIFICATIONS));
+	assert_int_equal(fe_set_memory(fe), 0);
+	fe_setup_queue(fe, 1, 0, true); /* with a descriptor all the same */
+	assert_int_equal(fe_ack_state(fe, VU_VRING_KICK, 1, 0), 1);
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_ENABLE, 1, 1), 0);
+	fe_transmit(fe, 0, 1, 60);
+	assert_int_equal(fe_ingress(fe, 0, NULL), 1);
+}
+
 static void an_announcement_is_passed_on_unless_its_address_is_none(void **state)
 {
 	static const uint8_t good[8] = { 2, 1, 2, 3, 4, 5 }, multicast[8] = { 3 }, zero[8];
@@ -633,6 +725,35 @@ static void status_gates_the_rings_and_zero_resets(void **state) /* VU-20, VU-29
 	assert_int_equal(fe_ack_u64(fe, VU_SET_STATUS, 0), 0);
 	assert_false(via_device_pair_runs(fe->dev, 0));
 	assert_int_equal(fe_get(fe, VU_GET_STATUS), 0);
+}
+
+static void a_driver_is_told_that_its_device_needs_a_reset(void **state) /* VU-29 */
+{
+	struct frontend *fe = *state;
+	struct via_split_avail *avail = (void *)(fe->mem + FE_RING_AT(1) + FE_AVAIL);
+
+	for (int refused = 0; refused < 2; refused++) {
+		fe_connect(fe);
+		fe_negotiate(fe, FE_SPLIT, FE_PROTOCOL | VIA_BIT(VU_PROTOCOL_STATUS));
+		assert_int_equal(fe_set_memory(fe), 0);
+		fe_setup_queue(fe, 1, 0, true);
+		assert_int_equal(fe_ack_u64(fe, VU_SET_STATUS, 0x0f), 0);
+		assert_int_equal(fe_get(fe, VU_GET_STATUS), 0x0f);
+		if (refused) {
+			fe_get_base(fe, 1);
+			assert_int_equal(fe_ack_state(fe, VU_SET_VRING_NUM, 1, 3), 0);
+			assert_int_equal(fe_ack_state(fe, VU_SET_VRING_BASE, 1, 0), 0);
+			assert_int_equal(fe_set_addr(fe, 1), 0);
+			fe_set_notifier(fe, VU_SET_VRING_KICK, 1, fe->queue[1].kick);
+		} else {
+			via_le16_store(&avail->idx, 30000);
+			assert_int_equal(fe_ingress(fe, 0, NULL), 0);
+		}
+		assert_int_equal(fe_get(fe, VU_GET_STATUS), 0x4f);
+		assert_int_equal(fe_ack_u64(fe, VU_SET_STATUS, 0), 0);
+		assert_int_equal(fe_get(fe, VU_GET_STATUS), 0);
+		fe_disconnect(fe);
+	}
 }
 
 static void numbers_of_the_device_are_told(void **state)
@@ -680,6 +801,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(a_payload_of_a_wrong_size_is_refused),
+		CASE(a_second_place_in_a_table_of_one_region_is_tolerated),
+		CASE(rings_are_not_enabled_by_a_driver_that_cannot),
 		CASE(a_wrong_number_of_descriptors_is_refused),
 		CASE(unknown_and_unsupported_requests_are_refused),
 		CASE(a_header_that_cannot_be_trusted_ends_the_connection),
@@ -692,12 +815,16 @@ int main(void)
 		CASE(whatever_is_refused_leaves_the_state_bit_identical),
 		CASE(a_refused_message_changes_nothing),
 		CASE(only_an_eventfd_is_a_kick_and_a_call_may_be_a_socket_too),
-		cmocka_unit_test(a_file_whose_server_never_answers_holds_nobody_up),
+		CASE(a_file_whose_server_never_answers_holds_nobody_up),
 		cmocka_unit_test(looking_at_an_eventfd_leaves_it_as_it_was),
 		CASE(replies_hold_nothing_but_what_was_asked_for),
 		CASE(the_configuration_is_read_only_within_its_bounds),
+		CASE(only_what_is_there_can_be_written_and_only_by_whom_it_may),
+		CASE(protocol_features_do_not_change_under_queues_that_run),
+		CASE(a_kick_that_comes_as_a_message_needs_its_feature),
 		CASE(an_announcement_is_passed_on_unless_its_address_is_none),
 		CASE(status_gates_the_rings_and_zero_resets),
+		CASE(a_driver_is_told_that_its_device_needs_a_reset),
 		CASE(numbers_of_the_device_are_told),
 		CASE(any_bytes_at_all_leave_the_device_serving),
 	};

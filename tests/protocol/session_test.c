@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/unix.h"
@@ -312,6 +313,33 @@ static void a_front_end_that_does_not_read_is_given_up(void **state) /* R1 */
 	wait_for_close(fe);
 }
 
+static void without_descriptors_it_says_so_and_serves_later(void **state) /* R24 */
+{
+	struct frontend *fe = *state;
+	struct rlimit limit, none;
+	const struct vu_header header = { VU_GET_FEATURES, VU_VERSION, 0 };
+	struct vu_msg reply;
+	int answered = 0;
+
+	fe->fd = via_unix_connect(fe->path, NULL);
+	assert_true(fe->fd >= 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = limit.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	for (int i = 0; i < 3; i++) /* it looks again now and then */
+		via_loop_turn(fe->loop, 1000);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_string_equal(fe->dev->trouble, strerror(EMFILE));
+	assert_int_equal(fe->dev->session, VU_IDLE);
+
+	fe_send_bytes(fe, &header, sizeof(header), NULL, 0);
+	for (int i = 0; i < 50 && answered == 0; i++) {
+		via_loop_turn(fe->loop, 1000);
+		answered = fe_recv(fe, &reply);
+	}
+	assert_int_equal(answered, 1);
+}
+
 /* ---- sockets ---- */
 
 static void a_path_that_is_too_long_is_refused_with_a_sentence(void **state)
@@ -447,6 +475,25 @@ static void an_owner_may_close_the_device_when_it_hears_that_the_link_is_gone(vo
 	fe_open_device(fe, NULL);
 }
 
+/* It hears of it when the next one is about to be accepted. */
+static void an_owner_may_close_the_device_when_the_next_front_end_waits(void **state)
+{
+	static const struct via_device_events events = { .link_changed = close_when_the_link_goes };
+	struct frontend *fe = *state;
+	int next;
+
+	fe_start(fe, FE_SPLIT, 2);
+	fe->dev->config.events = &events;
+	next = via_unix_connect(fe->path, NULL);
+	assert_true(next >= 0);
+	close(fe->fd);
+	fe->fd = -1;
+	fe_turn(fe);
+	assert_true(fe->closed);
+	close(next);
+	fe_open_device(fe, NULL);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -466,6 +513,7 @@ int main(void)
 		CASE(a_message_that_is_not_completed_is_given_up),
 		CASE(an_idle_connection_is_not_given_up),
 		CASE(a_front_end_that_does_not_read_is_given_up),
+		CASE(without_descriptors_it_says_so_and_serves_later),
 		CASE(a_path_that_is_too_long_is_refused_with_a_sentence),
 		CASE(a_path_that_somebody_serves_is_refused),
 		CASE(impossible_configurations_are_refused),
@@ -473,6 +521,7 @@ int main(void)
 		CASE(a_device_may_be_closed_in_the_middle_of_anything),
 		CASE(a_session_may_end_while_a_base_is_being_found_out),
 		CASE(an_owner_may_close_the_device_when_it_hears_that_the_link_is_gone),
+		CASE(an_owner_may_close_the_device_when_the_next_front_end_waits),
 	};
 
 	return cmocka_run_group_tests_name("session", tests, NULL, NULL);

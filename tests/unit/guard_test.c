@@ -5,9 +5,11 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/base.h"
@@ -26,11 +28,105 @@ static void on_foreign_fault(int signal)
 	siglongjmp(escape, 1);
 }
 
+/* ---- handlers that were there before, each in a process of its own ---- */
+
+#define CAUGHT 7
+
+static void on_foreign_info(int signal, siginfo_t *info, void *context)
+{
+	(void)signal;
+	(void)context;
+	if (info->si_addr) /* exit() in a handler: nothing of this process was interrupted */
+		exit(CAUGHT);
+}
+
+static void fault(void)
+{
+	int fd = test_memfd(4096, 0);
+	const volatile uint8_t *at = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+
+	if (ftruncate(fd, 0) == 0)
+		(void)*at;
+}
+
+static void get_signal(void)
+{
+	raise(SIGBUS);
+}
+
+/* A fault that the kernel tells of without repeating the access. */
+static void get_fault(void)
+{
+	siginfo_t info = { .si_signo = SIGBUS, .si_code = BUS_ADRALN };
+	struct sigaction now;
+
+	syscall(SYS_rt_sigqueueinfo, getpid(), SIGBUS, &info);
+	sigaction(SIGBUS, NULL, &now);
+	if (now.sa_handler == SIG_DFL)
+		exit(CAUGHT);
+}
+
+static struct {
+	const char *what;
+	struct sigaction handler;
+	void (*provoke)(void);
+	int exits, signal; /* how the process must end */
+	int ended;         /* how it has */
+} lives[] = {
+	{ "a fault ends it", { .sa_handler = SIG_DFL }, fault, 0, SIGBUS, 0 },
+	{ "a fault cannot be ignored", { .sa_handler = SIG_IGN }, fault, 0, SIGBUS, 0 },
+	{ "the next one ends it", { .sa_handler = SIG_IGN }, get_fault, CAUGHT, 0, 0 },
+	{ "a signal ends it", { .sa_handler = SIG_DFL }, get_signal, 0, SIGBUS, 0 },
+	{ "a signal may be ignored", { .sa_handler = SIG_IGN }, get_signal, 0, 0, 0 },
+	{ "a handler is told where",
+	  { .sa_sigaction = on_foreign_info, .sa_flags = SA_SIGINFO },
+	  fault,
+	  CAUGHT,
+	  0,
+	  0 },
+};
+
+/* Before the handler is installed here: it is installed once in a process. */
+static void live(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(lives); i++) {
+		pid_t pid;
+
+		fflush(NULL);
+		pid = fork();
+		if (pid == 0) {
+			sigaction(SIGBUS, &lives[i].handler, NULL);
+			via_guard_install(NULL);
+			lives[i].provoke();
+			exit(0);
+		}
+		waitpid(pid, &lives[i].ended, 0);
+	}
+}
+
+static void who_handled_faults_before_still_does(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(lives); i++) {
+		print_message("%s\n", lives[i].what);
+		if (lives[i].signal) {
+			assert_true(WIFSIGNALED(lives[i].ended));
+			assert_int_equal(WTERMSIG(lives[i].ended), lives[i].signal);
+		} else {
+			assert_true(WIFEXITED(lives[i].ended));
+			assert_int_equal(WEXITSTATUS(lives[i].ended), lives[i].exits);
+		}
+	}
+}
+
+/* ---- in this process ---- */
+
 static struct sigaction guard;
 
 static int install(void **state)
 {
 	(void)state;
+	live();
 	signal(SIGBUS, on_foreign_fault);
 	return via_guard_install(NULL) || via_guard_install(NULL) ||
 	       sigaction(SIGBUS, NULL, &guard);
@@ -194,6 +290,7 @@ int main(void)
 		cmocka_unit_test(threads_that_fault_together_all_go_on),
 		cmocka_unit_test(a_fault_elsewhere_goes_to_the_handler_that_was_there_before),
 		cmocka_unit_test(what_is_no_longer_guarded_is_foreign),
+		cmocka_unit_test(who_handled_faults_before_still_does),
 	};
 
 	return cmocka_run_group_tests_name("guard", tests, install, NULL);

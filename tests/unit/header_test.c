@@ -41,6 +41,23 @@ static void features_without_their_requirements_give_no_offload(void **state)
 	assert_int_equal(net.host, 0);
 }
 
+static void who_knows_no_checksums_is_told_of_none(void **state) /* VN-43 */
+{
+	static const uint8_t flags[] = { 0, VIA_VIEW_NEEDS_CSUM, VIA_VIEW_CSUM_VALID };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		const struct via_view view = { .flags = flags[i],
+					       .csum_start = 34,
+					       .csum_offset = 16 };
+		const struct via_net_hdr none = { 0 };
+		struct via_net_hdr hdr = { 0 };
+
+		via_header_write_offload(&hdr, &view, 0);
+		assert_memory_equal(&hdr, &none, sizeof(hdr));
+	}
+}
+
 static bool accepts(const struct frame_shape *shape, const struct via_net_hdr *hdr,
 		    uint32_t offloads, struct via_view *view)
 {
@@ -266,6 +283,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_size_follows_from_the_features),
 		cmocka_unit_test(features_without_their_requirements_give_no_offload),
+		cmocka_unit_test(who_knows_no_checksums_is_told_of_none),
 		cmocka_unit_test(gso_is_taken_when_all_of_it_is_right),
 		cmocka_unit_test(ecn_needs_its_own_feature_and_tcp),
 		cmocka_unit_test(a_partial_checksum_stays_clear_of_what_was_judged),

@@ -37,6 +37,13 @@ static void a_frame_over_the_mtu_is_dropped_and_a_tag_does_not_count(void **stat
 	     0);
 	assert_int_equal(via_view_fix(&view, VIA_OFFLOAD_ALL, 1500, &why), VIA_FIX_NONE);
 	assert_int_equal(via_view_fix(&view, VIA_OFFLOAD_ALL, 1499, &why), VIA_FIX_DROP);
+	make(&(struct frame_shape){ .tags = 2, .version = 4, .proto = 6, .payload = 1460 }, 0, 0,
+	     0);
+	memcpy(view.snapshot + 12, "\x88\xa8", 2);
+	assert_int_equal(via_view_fix(&view, VIA_OFFLOAD_ALL, 1500, &why), VIA_FIX_NONE);
+	make(&(struct frame_shape){ .tags = 3, .version = 4, .proto = 6, .payload = 1460 }, 0, 0,
+	     0); /* no network has three */
+	assert_int_equal(via_view_fix(&view, VIA_OFFLOAD_ALL, 1500, &why), VIA_FIX_DROP);
 }
 
 static void a_checksum_is_filled_in_for_who_cannot(void **state)

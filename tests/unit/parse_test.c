@@ -58,6 +58,44 @@ static void fragments_have_no_payload_and_later_ones_no_transport(void **state)
 	assert_int_equal(view.payload, 0);
 }
 
+static void fragments_of_ipv6_are_told_from_whole_packets(void **state)
+{
+	static const struct {
+		uint16_t place;   /* of the fragment header: offset, more fragments */
+		bool l4, payload; /* found */
+	} cases[] = {
+		{ 0, true, true }, { 1, true, false }, { 8, false, false }, { 9, false, false }
+	};
+	struct via_view view;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		frame_make(&frame,
+			   &(struct frame_shape){
+				   .version = 6, .proto = 17, .ip_options = 8, .payload = 9 });
+		frame.bytes[frame.l3 + 6] = 44;
+		frame_put16(&frame, frame.l3 + 42, cases[i].place);
+		frame_view(&view, &frame, pieces, 1000);
+		via_view_parse(&view);
+		assert_int_equal(view.l4, cases[i].l4 ? frame.l4 : 0);
+		assert_int_equal(view.payload, cases[i].payload ? frame.payload : 0);
+	}
+}
+
+static void only_an_outer_tag_of_8021q_is_a_vlan(void **state)
+{
+	struct via_view view;
+
+	(void)state;
+	frame_make(&frame, &(struct frame_shape){ .tags = 2, .version = 4, .proto = 6 });
+	frame_put16(&frame, 12, 0x88a8);
+	frame_view(&view, &frame, pieces, 1000);
+	via_view_parse(&view);
+	assert_int_equal(view.flags, VIA_VIEW_PARSED);
+	assert_int_equal(view.ethertype, 0x0800);
+	assert_int_equal(view.l4, frame.l4);
+}
+
 static void ipv6_extensions_end_after_eight(void **state)
 {
 	struct via_view view;
@@ -172,6 +210,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(headers_are_found_behind_tags_options_and_extensions),
 		cmocka_unit_test(fragments_have_no_payload_and_later_ones_no_transport),
+		cmocka_unit_test(fragments_of_ipv6_are_told_from_whole_packets),
+		cmocka_unit_test(only_an_outer_tag_of_8021q_is_a_vlan),
 		cmocka_unit_test(ipv6_extensions_end_after_eight),
 		cmocka_unit_test(offsets_stay_inside_the_snapshot_whatever_the_bytes),
 		cmocka_unit_test(both_directions_of_a_flow_hash_alike_and_other_flows_do_not),

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* lib/vhost/vring.c, ring_start.c, device.c: what is said again, left out, or asked of what is not there. */
+#include <string.h>
+
+#include "tests/protocol/frontend.h"
+#include "vhost/vhost.h"
+
+static int setup(void **state)
+{
+	static struct frontend fe;
+
+	fe_open(&fe, NULL);
+	*state = &fe;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	fe_close(*state);
+	return 0;
+}
+
+static void one_part_of_a_ring_that_runs_does_not_move_alone(void **state) /* R11 */
+{
+	struct frontend *fe = *state;
+	const struct vu_vring_addr addr = { .desc = FE_USER_ADDR,
+					    .avail = FE_USER_ADDR + FE_AVAIL,
+					    .used = FE_USER_ADDR + FE_USED };
+	struct vu_vring_addr moved;
+
+	fe_start(fe, FE_SPLIT, 2);
+	for (int part = 0; part < 3; part++) {
+		moved = addr;
+		*(part == 0 ? &moved.desc : part == 1 ? &moved.avail : &moved.used) += MIB;
+		assert_int_equal(fe_ack(fe, VU_SET_VRING_ADDR, &moved, sizeof(moved), NULL, 0), 1);
+	}
+	assert_int_equal(fe_ack(fe, VU_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0), 0);
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_ENABLE, 0, 1), 0);
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_ENABLE, 0, 2), 1);
+	fe_assert_traffic(fe, 0);
+}
+
+enum said { NUM, BASE, ADDR, KICK, NR_SAID };
+
+static void say_all_but(struct frontend *fe, int left_out)
+{
+	fe_init_ring(fe, 1);
+	if (left_out != NUM)
+		fe_ack_state(fe, VU_SET_VRING_NUM, 1, FE_RING_SIZE);
+	if (left_out != BASE)
+		fe_ack_state(fe, VU_SET_VRING_BASE, 1, 0);
+	if (left_out != ADDR)
+		fe_set_addr(fe, 1);
+	if (left_out != KICK)
+		fe_set_notifier(fe, VU_SET_VRING_KICK, 1, fe->queue[1].kick);
+	fe_ack_state(fe, VU_SET_VRING_ENABLE, 1, 1);
+}
+
+static void a_ring_does_not_start_before_all_is_said(void **state) /* HX-12 */
+{
+	struct frontend *fe = *state;
+
+	for (int left_out = 0; left_out <= NR_SAID; left_out++) {
+		fe_connect(fe);
+		fe_negotiate(fe, FE_SPLIT, FE_PROTOCOL);
+		assert_int_equal(fe_set_memory(fe), 0);
+		say_all_but(fe, left_out);
+		assert_int_equal(via_device_pair_runs(fe->dev, 0), left_out == NR_SAID);
+		fe_disconnect(fe);
+	}
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT, FE_PROTOCOL);
+	say_all_but(fe, NR_SAID); /* without memory */
+	assert_false(via_device_pair_runs(fe->dev, 0));
+	assert_int_equal(fe_set_memory(fe), 0);
+	assert_true(via_device_pair_runs(fe->dev, 0));
+}
+
+static void a_packed_base_beyond_the_ring_is_refused(void **state) /* R11 */
+{
+	static const uint32_t bases[] = { 0x80648064, 0x80408040, 0x7fff7fff, 0x00640000, 0x64 };
+	struct frontend *fe = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(bases); i++) {
+		fe_connect(fe);
+		fe_negotiate(fe, FE_PACKED, FE_PROTOCOL);
+		assert_int_equal(fe_set_memory(fe), 0);
+		fe_setup_queue(fe, 1, bases[i], true);
+		assert_false(via_device_pair_runs(fe->dev, 0));
+		assert_non_null(strstr(fe->dev->queue[1].refused, "outside its 64 slots"));
+		fe_disconnect(fe);
+	}
+}
+
+static void what_was_not_delivered_is_lent_again(void **state)
+{
+	static const uint64_t formats[] = { FE_SPLIT, FE_PACKED };
+	struct frontend *fe = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		fe_start(fe, formats[i], 2);
+		for (uint8_t fill = 1; fill <= 3; fill++)
+			fe_transmit(fe, 0, fill, 60);
+		assert_int_equal(via_device_ingress(fe->dev, 0, fe->burst, VIA_BURST, &fe->stats),
+				 3);
+		via_device_ingress_release(fe->dev, 0, 2);
+		assert_int_equal(via_device_ingress(fe->dev, 0, fe->burst, VIA_BURST, &fe->stats),
+				 2);
+		assert_int_equal(fe->burst->view[0].snapshot[12], 2);
+		assert_int_equal(fe->burst->view[1].snapshot[12], 3);
+		via_device_ingress_release(fe->dev, 0, 0);
+		assert_int_equal(fe_ingress(fe, 0, NULL), 0);
+		fe_disconnect(fe);
+	}
+}
+
+static void a_pair_that_is_not_there_is_asked_in_vain(void **state)
+{
+	struct frontend *fe = *state;
+	struct via_view *view = &fe->burst->view[0];
+
+	*view = (struct via_view){ .len = 60, .snapshot_len = 60 };
+	assert_int_equal(fe_ingress(fe, 0, NULL), 0);
+	assert_int_equal(via_device_egress(fe->dev, 0, &view, 1, true, &fe->stats), 1);
+	assert_int_equal(via_counter_read(&fe->stats.drops[VIA_DROP_NO_QUEUE]), 1);
+	assert_false(via_device_arm(fe->dev, 0));
+	via_device_disarm(fe->dev, 0);
+	assert_int_equal(via_device_kick_fd(fe->dev, 0), -1);
+	assert_int_equal(via_device_kick_fd(fe->dev, 1), -1);
+	assert_false(via_device_pair_runs(fe->dev, 0));
+	assert_int_equal(via_device_steer(fe->dev, 1), -1);
+	fe_start(fe, FE_SPLIT, 2);
+	via_device_steer_learn(fe->dev, 1, 0); /* of one pair there is nothing to learn */
+	assert_int_equal(via_device_steer(fe->dev, 1), 0);
+	assert_int_equal(via_device_kick_fd(fe->dev, 1), -1);
+	fe_assert_traffic(fe, 0);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(one_part_of_a_ring_that_runs_does_not_move_alone),
+		CASE(a_ring_does_not_start_before_all_is_said),
+		CASE(a_packed_base_beyond_the_ring_is_refused),
+		CASE(what_was_not_delivered_is_lent_again),
+		CASE(a_pair_that_is_not_there_is_asked_in_vain),
+	};
+
+	return cmocka_run_group_tests_name("vring", tests, NULL, NULL);
+}
