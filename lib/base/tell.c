@@ -96,7 +96,8 @@ static void begin(void)
 	uint64_t sequence = atomic_load_explicit(&self.sequence, memory_order_relaxed);
 
 	atomic_store_explicit(&self.sequence, sequence + 1, memory_order_relaxed);
-	via_fence(); /* with the one in look_and_sleep() */
+	/* W1, with W2 in look_and_sleep() */
+	via_fence();
 	if (via_unlikely(atomic_load_explicit(&asleep, memory_order_relaxed)))
 		wake_watchdog();
 }
@@ -206,7 +207,8 @@ static bool look(void)
 static void look_and_sleep(void)
 {
 	atomic_store_explicit(&asleep, 1, memory_order_relaxed);
-	via_fence(); /* with the one in begin() */
+	/* W2, with W1 in begin() */
+	via_fence();
 	if (look())
 		atomic_store_explicit(&asleep, 0, memory_order_relaxed);
 	else

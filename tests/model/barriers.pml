@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The barriers, by the names that they have in the code and in docs/reference/virtqueue.md, section 6.
+ * The barriers, by the names that they have in the code. Of rings they are those of
+ * docs/reference/virtqueue.md, section 6.
  * -DWITHOUT_B1 and so on takes one away.
  */
 #ifdef WITHOUT_B1
@@ -52,4 +53,14 @@
 #define B9_ANSWER 0
 #else
 #define B9_ANSWER 1
+#endif
+#ifdef WITHOUT_W1
+#define W1 0
+#else
+#define W1 1
+#endif
+#ifdef WITHOUT_W2
+#define W2 0
+#else
+#define W2 1
 #endif

@@ -105,6 +105,18 @@ inline get(me, w, to, acquires)
 	}
 }
 
+/* 'me' sees all stores to 'w': before a store of its own to a word that both write, or a system call that
+ * compares the word. */
+inline latest(me, w)
+{
+	atomic {
+		do
+		:: thread[OTHER(me)].unseen[w] > 0 -> see_next(me, w, 0)
+		:: else -> break
+		od
+	}
+}
+
 #define store(me, w, what)                put(me, w, what, 0)
 #define store_release(me, w, what, barrier) put(me, w, what, barrier)
 #define load(me, w, to)                  get(me, w, to, 0)
