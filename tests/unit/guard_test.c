@@ -248,16 +248,24 @@ static void a_fault_elsewhere_goes_to_the_handler_that_was_there_before(void **s
 {
 	int fd = test_memfd(4096, 0);
 	uint32_t faults = atomic_load(&via_guard_faults);
-	uint8_t *foreign = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	uint8_t *room = mmap(NULL, 4 * SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	/* Guarded memory is below and above: neither is what the fault is in. */
+	uint8_t *foreign = mmap(room + SIZE, 4096, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
+	atomic_bool below = false, above = false;
 
 	handle_faults(state);
+	assert_int_equal(via_guard_add(room, SIZE, &below), 0);
+	assert_int_equal(via_guard_add(room + 2 * SIZE, SIZE, &above), 0);
 	assert_int_equal(ftruncate(fd, 0), 0);
 	if (sigsetjmp(escape, 1) == 0) {
 		peek(foreign);
 		fail_msg("the fault was swallowed");
 	}
 	assert_int_equal(atomic_load(&via_guard_faults), faults);
-	munmap(foreign, 4096);
+	assert_false(atomic_load(&below) || atomic_load(&above));
+	via_guard_remove(room);
+	via_guard_remove(room + 2 * SIZE);
+	munmap(room, 4 * SIZE);
 	close(fd);
 }
 

@@ -96,6 +96,53 @@ static void only_an_outer_tag_of_8021q_is_a_vlan(void **state)
 	assert_int_equal(view.l4, frame.l4);
 }
 
+/* What the Ethernet header and the IP header say differs, or the IP header's length cannot be. */
+static void headers_that_contradict_themselves_are_not_taken_for_ip(void **state)
+{
+	static const struct {
+		int version;
+		uint8_t first; /* byte of the IP header */
+	} cases[] = { { 4, 0x65 }, { 4, 0x44 }, { 4, 0x40 }, { 6, 0x45 } };
+	struct via_view view;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		frame_make(&frame, &(struct frame_shape){ .version = cases[i].version,
+							  .proto = 17,
+							  .payload = 40 });
+		frame.bytes[frame.l3] = cases[i].first;
+		frame_view(&view, &frame, pieces, 1000);
+		via_view_parse(&view);
+		assert_int_equal(view.l3, frame.l3);
+		assert_int_equal(view.l4, 0);
+		assert_int_equal(view.l4_proto, 0);
+		assert_int_equal(view.payload, 0);
+	}
+}
+
+/* A snapshot that ends within a header has nothing of it, whatever lies behind in the view. */
+static void headers_cut_by_the_snapshot_are_not_there(void **state)
+{
+	static const struct frame_shape shapes[] = {
+		{ .version = 4, .proto = 6, .ip_options = 4, .tcp_options = 4, .payload = 20 },
+		{ .version = 4, .proto = 17, .payload = 20 },
+		{ .version = 6, .proto = 6, .ip_options = 8, .payload = 20 },
+	};
+	struct via_view view;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
+		frame_make(&frame, &shapes[i]);
+		for (uint32_t len = 14; len < frame.payload; len++) {
+			frame_view(&view, &frame, pieces, 1000);
+			view.snapshot_len = (uint16_t)len;
+			via_view_parse(&view);
+			assert_int_equal(view.payload, 0);
+			assert_int_equal(view.l4, len < frame.l4 ? 0 : frame.l4);
+		}
+	}
+}
+
 static void ipv6_extensions_end_after_eight(void **state)
 {
 	struct via_view view;
@@ -212,6 +259,8 @@ int main(void)
 		cmocka_unit_test(fragments_have_no_payload_and_later_ones_no_transport),
 		cmocka_unit_test(fragments_of_ipv6_are_told_from_whole_packets),
 		cmocka_unit_test(only_an_outer_tag_of_8021q_is_a_vlan),
+		cmocka_unit_test(headers_that_contradict_themselves_are_not_taken_for_ip),
+		cmocka_unit_test(headers_cut_by_the_snapshot_are_not_there),
 		cmocka_unit_test(ipv6_extensions_end_after_eight),
 		cmocka_unit_test(offsets_stay_inside_the_snapshot_whatever_the_bytes),
 		cmocka_unit_test(both_directions_of_a_flow_hash_alike_and_other_flows_do_not),

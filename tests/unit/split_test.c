@@ -261,6 +261,9 @@ static void a_head_outside_the_table_breaks_the_queue(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(heads); i++) {
 		struct rig *rig = rig_open(VIA_RING_SPLIT, 4);
 
+		/* All that are in the table could be taken, also by a head that is cut to size. */
+		for (uint16_t d = 0; d < 4; d++)
+			split_desc(rig, d, (struct rig_desc){ RIG_GPA, 100, 0, 0 });
 		split_head(rig, 0, heads[i]);
 		split_show(rig, 1);
 		vq_prefetch(&rig->vq, &rig->ring, 4, VIA_RING_SPLIT);

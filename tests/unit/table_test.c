@@ -246,6 +246,37 @@ static void every_byte_of_509_regions_is_found_in_its_own(void **state)
 }
 
 /* VU-34, VU-35 */
+/* What lies behind the regions of a table may be what a longer one had there. */
+static void a_hint_of_a_longer_table_does_not_find_what_is_gone(void **state)
+{
+	const struct via_region_desc d[] = { { 0, 4096, USER, 0 }, { MIB, 4096, USER + MIB, 0 } };
+	struct via_mem *mem = table_of(d, 2);
+	struct via_mem_hint hint = { 0 };
+	uint64_t contiguous;
+
+	(void)state;
+	assert_non_null(via_mem_translate(mem, &hint, MIB, &contiguous));
+	assert_int_equal(hint.region, 1);
+	mem->nr_regions = 1;
+	assert_null(via_mem_translate(mem, &hint, MIB, &contiguous));
+	mem->nr_regions = 2;
+	via_mem_free(mem);
+}
+
+static void a_region_is_removed_only_by_all_that_describes_it(void **state)
+{
+	const struct via_region_desc region = { MIB, 4096, USER, 0 };
+	const struct via_region_desc others[] = { { 2 * MIB, 4096, USER, 0 },
+						  { MIB, 8192, USER, 0 },
+						  { MIB, 4096, USER + 4096, 0 } };
+	struct via_mem *mem = table_of(&region, 1), *none = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		assert_int_equal(via_mem_remove(&none, mem, &others[i], NULL), -ENOENT);
+	via_mem_free(mem);
+}
+
 static void regions_come_and_go_while_the_old_table_stays_valid(void **state)
 {
 	struct via_region_desc a = { 0, 4096, USER, 0 }, b = { MIB, 4096, USER + MIB, 0 };
@@ -287,6 +318,8 @@ int main(void)
 		cmocka_unit_test(user_addresses_are_translated_only_as_a_whole),
 		cmocka_unit_test(two_regions_of_one_file_show_the_same_bytes),
 		cmocka_unit_test(every_byte_of_509_regions_is_found_in_its_own),
+		cmocka_unit_test(a_hint_of_a_longer_table_does_not_find_what_is_gone),
+		cmocka_unit_test(a_region_is_removed_only_by_all_that_describes_it),
 		cmocka_unit_test(regions_come_and_go_while_the_old_table_stays_valid),
 	};
 
