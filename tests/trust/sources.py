@@ -37,8 +37,7 @@ SOURCES = {
     "fuzz": Source("make fuzz SECONDS=1800", ledger=("tests/fuzz/LEDGER.json",)),
     "mutation": Source("make check-mutation",
                        ledger=("tests/mutation/ledger", "tests/mutation/survivors")),
-    "model": Source("meson test -C build-check --suite model",
-                    kept="build-check/meson-logs/testlog.json"),
+    "model": Source("meson test -C %s --suite model" % BUILD, kept=BUILD + "/meson-logs/testlog.json"),
     "calls": Source(BUILD + "/viaductd --calls"),
     "costs": Source("bench/checks.py", published=("docs/security.md",)),
 }
@@ -64,6 +63,10 @@ def _run(words, **options):
     return subprocess.run(words, cwd=records.TOP, check=False, **options)
 
 
+def _filled(word, path=""):
+    return word.replace(JSON, path).replace(BUILD, records.build())
+
+
 def read_tree(paths):
     """A record of files in the tree, stamped as the first one's last change was; None without them."""
     paths = [os.path.join(records.TOP, path) for path in paths]
@@ -83,14 +86,13 @@ def run(source):
     """Runs it to its end. Returns (what it has written, its exit status); None: nothing but a ledger."""
     with tempfile.TemporaryDirectory(prefix="viaduct-trust-") as folder:
         path = os.path.join(folder, "figures.json")
-        words = [word.replace(JSON, path).replace(BUILD, records.build())
-                 for word in shlex.split(source.command)]
+        words = [_filled(word, path) for word in shlex.split(source.command)]
         if JSON in source.command:
             ended = _run(words).returncode
         elif source.ledger:
             return None, _run(words).returncode
         elif source.kept:
-            ended, path = _run(words).returncode, os.path.join(records.TOP, source.kept)
+            ended, path = _run(words).returncode, os.path.join(records.TOP, _filled(source.kept))
         else:
             done = _run(words, stdout=subprocess.PIPE, text=True)
             return _parsed(done.stdout), done.returncode
