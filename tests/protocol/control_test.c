@@ -265,6 +265,7 @@ static void wrong_commands_are_answered_and_the_queue_lives(void **state) /* HX-
 		{ "a table cut off", { 1, 0, 1, 0, 0, 0, 2, 0 }, 8 },
 		{ "a table of 65535", { 1, 0, 0xff, 0xff, 0, 0, 2, 0, 0, 0, 0, 0 }, 12 },
 		{ "a table of 2^32 - 1", { 1, 0, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0 }, 10 },
+		{ "a second table cut off", { 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 9, 0, 0 }, 14 },
 		{ "bytes behind the tables", { 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9 }, 11 },
 		{ "a multicast address", { 1, 1, 3, 0, 0, 0, 0, 1 }, 8 },
 		{ "VLAN 4096", { 2, 0, 0, 0x10 }, 4 },
@@ -403,11 +404,7 @@ static void memory_that_is_truncated_breaks_the_control_queue(void **state) /* R
 	const uint64_t one = 1;
 
 	assert_int_equal(via_guard_install(NULL), 0);
-	close(fe->mem_fd);
-	munmap(fe->mem, FE_MEM_SIZE);
-	fe->mem_fd = test_memfd(FE_MEM_SIZE, 0);
-	fe->mem = mmap(NULL, FE_MEM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fe->mem_fd, 0);
-	assert_true(fe->mem != MAP_FAILED);
+	fe_use_unsealable_memory(fe);
 	fe_start(fe, CONTROL_FEATURES, 5);
 	assert_int_equal(ftruncate(fe->mem_fd, 0), 0);
 	for (int i = 0; i < 2; i++) { /* the first look is who finds zeros */

@@ -2,6 +2,7 @@
 /* lib/vhost/describe.c: what 'viaduct port show' says of a device, whatever its front-end has done. */
 #include <stdio.h>
 #include <string.h>
+#include <viaduct/log.h>
 
 #include "tests/protocol/frontend.h"
 #include "vhost/vhost.h"
@@ -169,6 +170,37 @@ static void faults_of_all_kinds_have_room_in_one_line(void **state)
 		assert_says(fe, "faults", via_broken_text((enum via_broken)i));
 }
 
+static unsigned int nr_lines;
+static char left_out[128];
+
+static void note_line(void *user, enum via_log_level level, const char *line)
+{
+	(void)user;
+	if (level > VIA_LOG_WARNING)
+		return;
+	if (strstr(line, "left out"))
+		snprintf(left_out, sizeof(left_out), "%s", line);
+	else
+		nr_lines++;
+}
+
+static void trouble_beyond_its_share_of_the_log_is_counted(void **state)
+{
+	struct frontend *fe = *state;
+
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT, FE_PROTOCOL);
+	via_log_to(note_line, NULL);
+	for (int i = 0; i < 30; i++)
+		assert_int_equal(fe_ack_u64(fe, VU_SET_FEATURES, UINT64_MAX), 1);
+	assert_int_equal(nr_lines, 20);
+	fe->dev->log[true].since_us = 0; /* as if it were a while ago */
+	assert_int_equal(fe_ack_u64(fe, VU_SET_FEATURES, UINT64_MAX), 1);
+	assert_int_equal(nr_lines, 21);
+	assert_string_equal(left_out, "vm: 10 more lines left out");
+	via_log_to(NULL, NULL);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -181,6 +213,7 @@ int main(void)
 		CASE(each_state_of_a_queue_has_its_words),
 		CASE(a_queue_whose_ring_leaves_memory_says_which_part_does),
 		CASE(faults_of_all_kinds_have_room_in_one_line),
+		CASE(trouble_beyond_its_share_of_the_log_is_counted),
 	};
 
 	return cmocka_run_group_tests_name("describe", tests, NULL, NULL);

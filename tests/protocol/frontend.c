@@ -71,6 +71,20 @@ static void log_line(void *user, enum via_log_level level, const char *line)
 	print_message("%s\n", line);
 }
 
+static void map_memory(struct frontend *fe, unsigned int flags)
+{
+	fe->mem_fd = test_memfd(FE_MEM_SIZE, flags);
+	fe->mem = mmap(NULL, FE_MEM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fe->mem_fd, 0);
+	assert_true(fe->mem != MAP_FAILED);
+}
+
+void fe_use_unsealable_memory(struct frontend *fe)
+{
+	munmap(fe->mem, FE_MEM_SIZE);
+	close(fe->mem_fd);
+	map_memory(fe, 0);
+}
+
 void fe_open(struct frontend *fe, const struct via_device_config *config)
 {
 	via_log_to(getenv("VIADUCT_TEST_LOG") ? log_line : NULL, NULL);
@@ -81,9 +95,7 @@ void fe_open(struct frontend *fe, const struct via_device_config *config)
 	assert_int_equal(via_loop_create(&fe->loop, NULL), 0);
 	fe->burst = via_burst_create();
 	assert_non_null(fe->burst);
-	fe->mem_fd = test_memfd(FE_MEM_SIZE, MFD_ALLOW_SEALING);
-	fe->mem = mmap(NULL, FE_MEM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fe->mem_fd, 0);
-	assert_true(fe->mem != MAP_FAILED);
+	map_memory(fe, MFD_ALLOW_SEALING);
 	for (uint32_t i = 0; i < FE_QUEUES; i++) {
 		fe->queue[i].kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		fe->queue[i].call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -55,6 +55,8 @@ struct frontend {
 
 /* The device listens. 'config' may be NULL; path and callbacks are filled in. */
 void fe_open(struct frontend *fe, const struct via_device_config *config);
+/* Before fe_start(): memory that nobody can seal, to be truncated. */
+void fe_use_unsealable_memory(struct frontend *fe);
 /* Closes everything; the device must be gone then. */
 void fe_close(struct frontend *fe);
 /* Opens a device where there is none. */

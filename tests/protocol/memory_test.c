@@ -189,13 +189,7 @@ static void memory_that_is_truncated_costs_its_owner_the_device_only(void **stat
 	struct frontend *fe = *state;
 
 	assert_int_equal(via_guard_install(NULL), 0);
-	/* A memfd that nobody can seal. */
-	close(fe->mem_fd);
-	munmap(fe->mem, FE_MEM_SIZE);
-	fe->mem_fd = test_memfd(FE_MEM_SIZE, 0);
-	fe->mem = mmap(NULL, FE_MEM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fe->mem_fd, 0);
-	assert_true(fe->mem != MAP_FAILED);
-
+	fe_use_unsealable_memory(fe);
 	fe_start(fe, FE_SPLIT, 2);
 	fe_assert_traffic(fe, 0);
 	fe_transmit(fe, 0, 1, 60);

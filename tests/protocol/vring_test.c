@@ -136,6 +136,27 @@ static void a_pair_that_is_not_there_is_asked_in_vain(void **state)
 	fe_assert_traffic(fe, 0);
 }
 
+/* The one that finds it has a fault; the others look at the count of faults. */
+static void memory_that_one_queue_finds_gone_is_gone_for_the_others(void **state) /* R7, HX-16 */
+{
+	struct frontend *fe = *state;
+	struct via_view *view = &fe->burst->view[0];
+
+	assert_int_equal(via_guard_install(NULL), 0);
+	fe_use_unsealable_memory(fe);
+	fe_start(fe, FE_SPLIT, 2);
+	fe_assert_traffic(fe, 0);
+	fe_transmit(fe, 0, 1, 60);
+	fe_post(fe, 0, 1);
+	assert_int_equal(ftruncate(fe->mem_fd, 0), 0);
+	*view = (struct via_view){ .len = 60, .snapshot_len = 60 };
+	assert_int_equal(via_device_egress(fe->dev, 0, &view, 1, false, &fe->stats), 1);
+	assert_int_equal(fe_ingress(fe, 0, NULL), 0);
+	assert_int_equal(atomic_load(&fe->dev->queue[1].vq.broken), VIA_BROKEN_MEMORY_LOST);
+	fe_turn(fe);
+	assert_int_equal(fe_recv(fe, &(struct vu_msg){ 0 }), FE_CLOSED);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -146,6 +167,7 @@ int main(void)
 		CASE(a_packed_base_beyond_the_ring_is_refused),
 		CASE(what_was_not_delivered_is_lent_again),
 		CASE(a_pair_that_is_not_there_is_asked_in_vain),
+		CASE(memory_that_one_queue_finds_gone_is_gone_for_the_others),
 	};
 
 	return cmocka_run_group_tests_name("vring", tests, NULL, NULL);
