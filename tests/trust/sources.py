@@ -95,5 +95,5 @@ def run(source):
             ended, path = _run(words).returncode, os.path.join(records.TOP, _filled(source.kept))
         else:
             done = _run(words, stdout=subprocess.PIPE, text=True)
-            return _parsed(done.stdout), done.returncode
+            return _parsed(done.stdout) if done.stdout.strip() else None, done.returncode
         return (read(path) if os.path.exists(path) else None), ended

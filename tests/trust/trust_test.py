@@ -183,6 +183,7 @@ class Sources(unittest.TestCase):
 
     def test_a_program_that_writes_nothing_leaves_nothing(self):
         self.assertEqual(self.run_one("sh -c 'exit 1' {json}"), (None, 1))
+        self.assertEqual(self.run_one("sh -c 'exit 2'"), (None, 2))
 
     def test_a_file_that_a_program_keeps_may_be_json_by_the_line(self):
         with tempfile.NamedTemporaryFile("w") as log:
