@@ -119,6 +119,66 @@ static void a_table_may_lie_anywhere(void **state)
 	}
 }
 
+/* HX-33: legal */
+static void a_table_at_an_odd_address_is_read(void **state)
+{
+	static const struct rig_desc table[] = {
+		{ RIG_GPA, 10, VIA_DESC_NEXT, 1 },
+		{ RIG_GPA + 100, 20, VIA_DESC_WRITE, 0 },
+	};
+	enum via_ring_format format;
+
+	(void)state;
+	FOR_EACH_FORMAT(format)
+	{
+		struct rig *rig = rig_open(format, 4);
+
+		put_table(rig, RIG_GPA + 0x801, table, 2);
+		offer_table(rig, RIG_GPA + 0x801, 32);
+		assert_int_equal(rig_pop(rig), 1);
+		assert_int_equal(rig->chain.readable_len, 10);
+		assert_int_equal(rig->chain.writable_len, 20);
+		rig_close(rig);
+	}
+}
+
+/* What lies behind the regions of a table may be what a longer one had there. */
+static void a_hint_of_a_longer_table_is_not_followed(void **state)
+{
+	enum via_ring_format format;
+
+	(void)state;
+	FOR_EACH_FORMAT(format)
+	{
+		struct rig *rig = rig_open_bare(format, 4, rig_start_pos(format));
+
+		rig_region(rig, RIG_GPA, 0x1000);
+		rig_region(rig, RIG_GPA + 0x2000, 0x1000);
+		rig->vq.hint.region = 1;
+		rig->mem->nr_regions = 1;
+		offer_buffer(rig, RIG_GPA + 0x2000, 100);
+		rig_expect_broken(rig, VIA_BROKEN_ADDRESS);
+		rig->mem->nr_regions = 2;
+		rig_close(rig);
+	}
+}
+
+static void without_room_for_a_segment_nothing_is_taken(void **state)
+{
+	enum via_ring_format format;
+
+	(void)state;
+	FOR_EACH_FORMAT(format)
+	{
+		struct rig *rig = rig_open(format, 4);
+
+		offer_buffer(rig, RIG_GPA, 100);
+		assert_int_equal(rig_pop_into(rig, 0), -ENOBUFS);
+		assert_int_equal(rig_pop(rig), 1);
+		rig_close(rig);
+	}
+}
+
 static void a_table_over_one_byte_regions_is_read(void **state)
 {
 	enum via_ring_format format;
@@ -354,6 +414,9 @@ int main(void)
 		cmocka_unit_test(a_buffer_that_ends_in_a_hole_breaks_the_queue),
 		cmocka_unit_test(a_buffer_does_not_go_on_at_zero),
 		cmocka_unit_test(a_table_may_lie_anywhere),
+		cmocka_unit_test(a_table_at_an_odd_address_is_read),
+		cmocka_unit_test(a_hint_of_a_longer_table_is_not_followed),
+		cmocka_unit_test(without_room_for_a_segment_nothing_is_taken),
 		cmocka_unit_test(a_table_over_one_byte_regions_is_read),
 		cmocka_unit_test(a_cut_table_that_ends_in_a_hole_or_at_zero_breaks_the_queue),
 		cmocka_unit_test(empty_buffers_contribute_nothing_wherever_they_are),
