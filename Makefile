@@ -57,6 +57,12 @@ check-faults:
 	@ninja -C build-check --quiet
 	@VIADUCT_BUILD=$(abspath build-check) tests/faults/run $(if $(FAULTS),--json $(FAULTS))
 
+# Takes each check and barrier of what faces a peer away, to see whether a test notices: hours, so it
+# goes on where it ended. SECONDS says for how long, FILES with which: tests/mutation/README.md.
+check-mutation:
+	@$(LAB)/require check
+	@tests/mutation/run $(if $(SECONDS),--seconds $(SECONDS)) $(FILES)
+
 # Where threads meet, under ThreadSanitizer (clang's knows our fences).
 THREADED = switch worker gen vhost_user capture grace tell driver_device ring_hammer
 check-tsan:
@@ -71,4 +77,4 @@ bench: all
 	@$(LAB)/require bench
 	@VIADUCT_BUILD=$(abspath $(BUILD)) bench/run $(BENCH)
 
-.PHONY: all install demo demo-qemu check check-guests check-testpmd check-kill check-idle check-churn check-faults check-tsan coverage trust-report bench
+.PHONY: all install demo demo-qemu check check-guests check-testpmd check-kill check-idle check-churn check-faults check-tsan check-mutation coverage trust-report bench
