@@ -355,11 +355,15 @@ void vu_control_update(struct via_device *dev)
 	via_timer_start(dev->control.poll, 0); /* looks once without a kick */
 }
 
+void vu_control_forget(struct via_device *dev)
+{
+	free(dev->control.seg);
+	dev->control.seg = NULL;
+}
+
 void vu_control_fini(struct via_device *dev)
 {
-	struct vu_control *c = &dev->control;
-
 	stop_serving(dev);
-	via_timer_free(c->poll);
-	free(c->seg);
+	via_timer_free(dev->control.poll);
+	vu_control_forget(dev);
 }

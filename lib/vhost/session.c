@@ -189,6 +189,7 @@ static void forget_session(struct via_device *dev)
 		vu_notifier_forget(&dev->queue[i].notifier[VU_CALL]);
 		vu_notifier_forget(&dev->queue[i].notifier[VU_ERR]);
 	}
+	vu_control_forget(dev);
 	vu_driver_reset(dev);
 }
 

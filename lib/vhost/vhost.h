@@ -377,6 +377,8 @@ int vu_set_config(struct via_device *dev, struct vu_msg *msg, struct via_error *
 void vu_control_update(struct via_device *dev);
 /* Serves commands until one needs to settle or the budget is used up. */
 void vu_control_serve(struct via_device *dev);
+/* What is kept while the queue may run; it does not. */
+void vu_control_forget(struct via_device *dev);
 void vu_control_fini(struct via_device *dev);
 
 /* ---- filter.c ---- */

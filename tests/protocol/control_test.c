@@ -103,6 +103,17 @@ static const uint8_t own[6] = { 2, 0, 0, 0, 0, 1 }, other[6] = { 2, 0, 0, 0, 0, 
 		     multi[6] = { 1, 0, 0x5e, 0, 0, 1 },
 		     broadcast[6] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 
+static void a_session_that_used_the_control_queue_leaves_no_memory_behind(void **state)
+{
+	struct frontend *fe = *state;
+
+	fe_start(fe, CONTROL_FEATURES, 5);
+	assert_int_equal(COMMAND(fe, 0, 0, 1), 0);
+	assert_non_null(fe->dev->control.seg);
+	fe_disconnect(fe);
+	assert_null(fe->dev->control.seg);
+}
+
 static void a_driver_that_says_nothing_sees_everything(void **state) /* VN-09 */
 {
 	struct frontend *fe = *state;
@@ -561,6 +572,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(a_driver_that_says_nothing_sees_everything),
+		CASE(a_session_that_used_the_control_queue_leaves_no_memory_behind),
 		CASE(the_receive_filter_passes_what_the_driver_listed),
 		CASE(a_table_that_is_too_long_passes_all_of_its_kind),
 		CASE(a_frame_too_short_for_a_tag_has_none),
