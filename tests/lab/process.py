@@ -34,11 +34,11 @@ class Program:
 
         with open(log, "a") as out:
             self.process = subprocess.Popen(
-                words, stdout=out, stderr=out, preexec_fn=lambda: bind_to_us(cpus),
+                words, stderr=out, preexec_fn=lambda: bind_to_us(cpus),
                 user=user, group=user,
                 extra_groups=None if user is None else groups or [],
                 start_new_session=True,         # Ctrl-C is for us, who end it
-                **{"stdin": subprocess.DEVNULL, **options})
+                **{"stdin": subprocess.DEVNULL, "stdout": out, **options})
         self.pid = self.process.pid
 
     def log(self, since=0):
