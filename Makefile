@@ -36,6 +36,23 @@ check-guests check-testpmd check-kill check-idle check-churn: check-%: all
 	@VIADUCT_BUILD=$(abspath $(BUILD)) tests/system/run --thorough \
 		$(if $(filter guests,$*),$(GUESTS),$(if $(filter testpmd,$*),$(TESTPMD),$*))
 
+# Peers that break every rule, against the daemon of both builds: the whole catalogue, then the campaigns.
+# SCALE=0.01 shortens the repeats of what takes hours; HOSTILE names modules or cases.
+SCALE = 1
+check-hostile: all
+	@$(LAB)/require check
+	@test -f build-check/build.ninja || meson setup build-check --buildtype=debugoptimized \
+		-Db_sanitize=address,undefined >/dev/null
+	@ninja -C build-check
+	@VIADUCT_BUILD=$(abspath build-check) tests/hostile/run --scale $(SCALE) $(HOSTILE)
+	@VIADUCT_BUILD=$(abspath $(BUILD)) tests/hostile/run --scale $(SCALE) \
+		--json $(BUILD)/hostile.json $(HOSTILE)
+	@$(if $(HOSTILE),,VIADUCT_BUILD=$(abspath $(BUILD)) tests/trust/record hostile=$(BUILD)/hostile.json)
+hostile-campaigns: all
+	@VIADUCT_BUILD=$(abspath $(BUILD)) tests/hostile/run --campaign all --scale $(SCALE) \
+		--json $(BUILD)/campaigns.json
+	@VIADUCT_BUILD=$(abspath $(BUILD)) tests/trust/record campaigns=$(BUILD)/campaigns.json
+
 # What the tests go through of the folders that face a peer; fails below the goals.
 coverage:
 	@$(LAB)/require coverage
@@ -77,4 +94,4 @@ bench: all
 	@$(LAB)/require bench
 	@VIADUCT_BUILD=$(abspath $(BUILD)) bench/run $(BENCH)
 
-.PHONY: all install demo demo-qemu check check-guests check-testpmd check-kill check-idle check-churn check-faults check-tsan check-mutation coverage trust-report bench
+.PHONY: all check-hostile hostile-campaigns install demo demo-qemu check check-guests check-testpmd check-kill check-idle check-churn check-faults check-tsan check-mutation coverage trust-report bench

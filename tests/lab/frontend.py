@@ -38,7 +38,7 @@ RX_BUFFERS, TX_BUFFERS = 1 << 20, 2 << 20
 BUFFER, BUFFER_STEP = 2048, 4096
 
 
-class Refused(Exception):
+class Refused(AssertionError):
     """The back-end answered a request by an error."""
 
 
