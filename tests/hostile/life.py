@@ -230,7 +230,7 @@ def descriptors_beyond_the_limit(stage):
 
     def connect(name):
         try:
-            return FrontEnd(daemon.socket(name), stage.packed, timeout=1)
+            return FrontEnd(daemon.socket(name), stage.packed, patience=1)
         except OSError:
             return None
     with Viaductd(ports, netns=Limited("nofile", limit)) as daemon:

@@ -36,7 +36,7 @@ class Guest(FrontEnd):
         self.listener.settimeout(10)
         super().__init__(path, packed, 4, start=False)
 
-    def connect(self, path, timeout):
+    def connect(self, path, patience):
         return None                         # serve() waits for the back-end
 
     def serve(self):
