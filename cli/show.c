@@ -53,6 +53,21 @@ static void print_workers(const json_t *workers)
 	table_print(table, stdout);
 }
 
+static void print_sandbox(const json_t *sandbox)
+{
+	long long calls = cli_number(sandbox, "calls"), landlock = cli_number(sandbox, "landlock");
+
+	printf("  sandbox        ");
+	if (calls)
+		printf("%lld system calls", calls);
+	else
+		printf("every system call");
+	if (landlock)
+		printf(", no files (Landlock %lld)\n", landlock);
+	else
+		printf(", no Landlock\n");
+}
+
 enum cli_status cli_status_command(struct cli *cli, int argc, char *argv[])
 {
 	json_t *status = cli_ask(cli, "status", NULL);
@@ -76,6 +91,7 @@ enum cli_status cli_status_command(struct cli *cli, int argc, char *argv[])
 	printf("  ports          %lld, %lld of them up\n", cli_number(status, "ports"),
 	       cli_number(status, "ports_up"));
 	printf("  MAC addresses  %lld\n", cli_number(status, "fdb_entries"));
+	print_sandbox(json_object_get(status, "sandbox"));
 	poll_us = json_object_get(status, "poll_us");
 	if (json_is_string(poll_us))
 		printf("  polling        always\n\n");

@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -30,6 +29,7 @@
 #include "base/base.h"
 #include "daemon/data.h"
 #include "daemon/fdpass.h"
+#include "daemon/kept.h"
 #include "daemon/notify.h"
 #include "daemon/privileges.h"
 
@@ -45,8 +45,8 @@
 struct broker {
 	const struct broker_setup *setup;
 	struct broker_files files;
-	int signal_fd, channel, running_fd, control_fd, metrics_fd; /* -1: not there */
-	pid_t data, exporter;                                       /* 0: not there */
+	int signal_fd, channel, kept_fd, control_fd, metrics_fd; /* -1: not there */
+	pid_t data, exporter;                                    /* 0: not there */
 	bool ready, ending;
 	int status; /* to exit with */
 	unsigned int restarts, exporter_restarts;
@@ -163,6 +163,30 @@ static int do_read_config(struct broker *broker, struct broker_request *request,
 	return broker_config_file(&broker->files, &reply->err);
 }
 
+static int do_link_events(struct broker *broker, struct broker_request *request,
+			  struct broker_reply *reply, bool *keep_fd)
+{
+	(void)broker, (void)request, (void)keep_fd;
+	return via_opener_direct.link_events(via_opener_direct.user, &reply->err);
+}
+
+static int do_shared_memory(struct broker *broker, struct broker_request *request,
+			    struct broker_reply *reply, bool *keep_fd)
+{
+	(void)broker, (void)keep_fd;
+	if (request->size == 0 || request->size > BROKER_MEMORY_MAX)
+		return via_fail(&reply->err, -EINVAL, "no port shares %llu bytes with its peer",
+				(unsigned long long)request->size);
+	return via_opener_direct.shared_memory(via_opener_direct.user, request->size, &reply->err);
+}
+
+static int do_timer(struct broker *broker, struct broker_request *request,
+		    struct broker_reply *reply, bool *keep_fd)
+{
+	(void)broker, (void)request, (void)keep_fd;
+	return via_opener_direct.timer(via_opener_direct.user, &reply->err);
+}
+
 static int do_ready(struct broker *broker, struct broker_request *request,
 		    struct broker_reply *reply, bool *keep_fd)
 {
@@ -187,6 +211,9 @@ static const struct {
 	[BROKER_STATE_FILE] = { do_state_file, true },
 	[BROKER_FORGET_STATE] = { do_forget_state, false },
 	[BROKER_READ_CONFIG] = { do_read_config, true },
+	[BROKER_LINK_EVENTS] = { do_link_events, true },
+	[BROKER_SHARED_MEMORY] = { do_shared_memory, true },
+	[BROKER_TIMER] = { do_timer, true },
 	[BROKER_READY] = { do_ready, false },
 };
 
@@ -255,7 +282,7 @@ static int become_data_process(struct broker *broker, int channel)
 	const struct broker_setup *setup = broker->setup;
 	const struct data_start start = { .broker_fd = channel,
 					  .control_fd = broker->control_fd,
-					  .running_fd = broker->running_fd,
+					  .kept_fd = broker->kept_fd,
 					  .restarted = broker->ready,
 					  .config_path = setup->config_path };
 	struct via_error err;
@@ -377,7 +404,11 @@ static void data_process_ended(struct broker *broker, int how)
 		end(broker, WEXITSTATUS(how));
 		return;
 	}
-	if (WIFSIGNALED(how))
+	if (WIFSIGNALED(how) && WTERMSIG(how) == SIGSYS)
+		via_log(VIA_LOG_ERROR,
+			"the data process was killed by its sandbox: it made a system call that is "
+			"none of 'viaductd --calls'; the kernel's log has its number (type=1326)");
+	else if (WIFSIGNALED(how))
 		via_log(VIA_LOG_ERROR, "the data process died of signal %d (%s)", WTERMSIG(how),
 			strsignal(WTERMSIG(how)));
 	else
@@ -532,22 +563,10 @@ static int open_metrics(struct broker *broker, struct via_error *err)
 	return broker->metrics_fd < 0 ? via_fail(err, -errno, "metrics: %s", strerror(errno)) : 0;
 }
 
-static int open_running(struct broker *broker, struct via_error *err)
+static int open_kept(struct broker *broker, struct via_error *err)
 {
-	const struct broker_setup *setup = broker->setup;
-	int fd = memfd_create("viaduct-running", MFD_CLOEXEC);
-
-	if (fd < 0 ||
-	    write(fd, setup->config_text, setup->config_size) != (ssize_t)setup->config_size) {
-		int ret =
-			via_fail(err, -errno, "cannot keep the configuration: %s", strerror(errno));
-
-		if (fd >= 0)
-			close(fd);
-		return ret;
-	}
-	broker->running_fd = fd;
-	return 0;
+	broker->kept_fd = kept_create(broker->setup->config_text, broker->setup->config_size, err);
+	return broker->kept_fd < 0 ? broker->kept_fd : 0;
 }
 
 static int open_signals(struct broker *broker, struct via_error *err)
@@ -573,7 +592,7 @@ static int start(struct broker *broker, struct via_error *err)
 	int ret = open_signals(broker, err);
 
 	if (ret == 0)
-		ret = open_running(broker, err);
+		ret = open_kept(broker, err);
 	if (ret == 0)
 		ret = open_control(broker, err);
 	if (ret == 0)
@@ -589,7 +608,7 @@ int broker_run(const struct broker_setup *setup)
 					    .config_path = setup->config_path },
 				 .signal_fd = -1,
 				 .channel = -1,
-				 .running_fd = -1,
+				 .kept_fd = -1,
 				 .control_fd = -1,
 				 .metrics_fd = -1 };
 	struct via_error err;

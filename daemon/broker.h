@@ -29,6 +29,9 @@ enum broker_kind {
 	BROKER_STATE_FILE,      /* text: name; size → descriptor */
 	BROKER_FORGET_STATE,    /* text: name */
 	BROKER_READ_CONFIG,     /* → descriptor of the --config file, for reading */
+	BROKER_LINK_EVENTS,     /* → a netlink socket */
+	BROKER_SHARED_MEMORY,   /* size → a memfd */
+	BROKER_TIMER,           /* → a timerfd */
 	BROKER_READY,           /* the data process serves; text: a summary for the log */
 	BROKER_NR_KINDS,
 };
@@ -82,6 +85,9 @@ struct broker_files {
 	const char *run_dir, *config_path; /* borrowed */
 	uint64_t patient_until_us;         /* until then a socket that is in use may become free */
 };
+
+/* Of one port with its peer: 128 queue pairs of 1,024 large buffers. */
+#define BROKER_MEMORY_MAX (UINT64_C(1) << 35)
 
 /* How long a switch that starts waits for the sockets of one that is just ending. */
 #define BROKER_PATIENCE_US 2000000

@@ -153,6 +153,30 @@ static int state_file(void *user, const char *name, uint64_t size, struct via_er
 	return ret < 0 ? ret : ask_for_fd(user, &request, &reply, err);
 }
 
+static int link_events(void *user, struct via_error *err)
+{
+	const struct broker_request request = { .kind = BROKER_LINK_EVENTS };
+	struct broker_reply reply;
+
+	return ask_for_fd(user, &request, &reply, err);
+}
+
+static int shared_memory(void *user, uint64_t size, struct via_error *err)
+{
+	const struct broker_request request = { .kind = BROKER_SHARED_MEMORY, .size = size };
+	struct broker_reply reply;
+
+	return ask_for_fd(user, &request, &reply, err);
+}
+
+static int timer(void *user, struct via_error *err)
+{
+	const struct broker_request request = { .kind = BROKER_TIMER };
+	struct broker_reply reply;
+
+	return ask_for_fd(user, &request, &reply, err);
+}
+
 void broker_client_init(struct broker_client *client, int sock)
 {
 	*client = (struct broker_client){
@@ -164,6 +188,9 @@ void broker_client_init(struct broker_client *client, int sock)
 			    .tap = tap,
 			    .tap_setup = tap_setup,
 			    .state_file = state_file,
+			    .link_events = link_events,
+			    .shared_memory = shared_memory,
+			    .timer = timer,
 			    .user = client },
 	};
 }

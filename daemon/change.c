@@ -508,17 +508,13 @@ int change_set_poll_us(struct daemon *d, uint32_t poll_us, struct via_error *err
 
 void change_remember(struct daemon *d)
 {
-	struct node *tree = d->running_fd >= 0 ? cfg_to_node(d->cfg) : NULL;
+	struct node *tree = d->kept ? cfg_to_node(d->cfg) : NULL;
 	char *text = tree ? node_to_yaml(tree) : NULL;
-	size_t size = text ? strlen(text) : 0;
 
-	/* Cut first: a crash in between leaves an empty file, which is a valid configuration, never
-	 * half of one. */
-	if (d->running_fd >= 0 && !text)
+	if (d->kept && !text)
 		via_log(VIA_LOG_WARNING, "no memory to remember the configuration");
-	else if (text && (ftruncate(d->running_fd, 0) < 0 ||
-			  pwrite(d->running_fd, text, size, 0) != (ssize_t)size))
-		via_log(VIA_LOG_WARNING, "cannot remember the configuration: %s", strerror(errno));
+	else if (text && kept_store(d->kept, text, strlen(text)) < 0)
+		via_log(VIA_LOG_WARNING, "the configuration is too large to outlive a crash");
 	free(text);
 	node_free(tree);
 }

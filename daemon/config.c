@@ -90,7 +90,7 @@ struct cfg_port *cfg_port_from_node(const struct node *map, const struct cfg *cf
 		mistakes_add(m, 0, "no memory for a port");
 		return NULL;
 	}
-	schema_read_port(port, map, m);
+	schema_read_port(port, map, CFG_HOST_KNOWN, m); /* open() finds out */
 	if (cfg && m->n == before)
 		schema_check_port(cfg, port, replaces, m);
 	if (cfg && !replaces && cfg->nr_ports >= SW_MAX_PORTS)
@@ -149,14 +149,14 @@ static void default_run_dir(struct cfg *cfg, struct mistakes *m)
 		mistakes_add(m, 0, "no memory to read the configuration");
 }
 
-struct cfg *cfg_from_yaml(const char *text, size_t size, struct mistakes *m)
+struct cfg *cfg_from_yaml(const char *text, size_t size, enum cfg_host host, struct mistakes *m)
 {
 	size_t before = m->n;
 	struct node *tree = node_from_yaml(text, size, m);
 	struct cfg *cfg = with_defaults();
 
 	if (tree && cfg) {
-		schema_read(cfg, tree, m);
+		schema_read(cfg, tree, host, m);
 		default_run_dir(cfg, m);
 	}
 	node_free(tree);

@@ -50,11 +50,17 @@ struct cfg {
 
 #define CFG_POLL_US 50
 
+/* Whether this host has the users, groups and CPUs that a configuration names. */
+enum cfg_host {
+	CFG_HOST_ASK,   /* look; what it does not have is a mistake */
+	CFG_HOST_KNOWN, /* somebody has looked: the data process opens no files to do so */
+};
+
 /*
  * Reads a file's text. Returns the configuration, or NULL with every mistake in 'm', each with its
  * line. An empty text is a valid configuration.
  */
-struct cfg *cfg_from_yaml(const char *text, size_t size, struct mistakes *m);
+struct cfg *cfg_from_yaml(const char *text, size_t size, enum cfg_host host, struct mistakes *m);
 void cfg_free(struct cfg *cfg); /* accepts NULL */
 
 /*
@@ -89,9 +95,10 @@ char *cfg_vlans_text(const uint64_t members[64]);
 /* ---- schema.c: reading trees; documentation of every key ---- */
 
 /* Reads a whole configuration into 'cfg' (of defaults). */
-void schema_read(struct cfg *cfg, const struct node *map, struct mistakes *m);
+void schema_read(struct cfg *cfg, const struct node *map, enum cfg_host host, struct mistakes *m);
 /* Reads one port without looking at others. */
-void schema_read_port(struct cfg_port *port, const struct node *map, struct mistakes *m);
+void schema_read_port(struct cfg_port *port, const struct node *map, enum cfg_host host,
+		      struct mistakes *m);
 void schema_read_static(struct cfg_static *entry, const struct node *map, struct mistakes *m);
 void schema_check_static(const struct cfg *cfg, const struct cfg_static *entry, struct mistakes *m);
 /* What two ports, or a port and the daemon, cannot share. */

@@ -21,6 +21,7 @@
 #include "base/base.h"
 #include "daemon/change.h"
 #include "daemon/methods.h"
+#include "daemon/sandbox.h"
 #include "mem/mem.h"
 
 struct data {
@@ -168,23 +169,31 @@ static int watch_signals(struct data *data, struct via_error *err)
 /* ---- start ---- */
 
 /* What the broker has checked, or what the data process before us had made of it. */
-static struct cfg *read_running(int fd, struct via_error *err)
+static struct cfg *read_kept(const struct kept *kept, struct via_error *err)
 {
 	struct mistakes m = { 0 };
-	struct cfg *cfg = NULL;
-	size_t size;
-	char *text;
+	struct cfg *cfg = cfg_from_yaml(kept->text, kept_size(kept), CFG_HOST_KNOWN, &m);
 
-	lseek(fd, 0, SEEK_SET);
-	text = daemon_read_fd(fd, &size, err);
-	if (text)
-		cfg = cfg_from_yaml(text, size, &m);
-	if (text && !cfg)
+	if (!cfg)
 		via_fail(err, -EINVAL, "the configuration has mistakes: %s",
 			 m.n ? m.list[0].text : "no memory");
 	mistakes_fini(&m);
-	free(text);
 	return cfg;
+}
+
+/* From here on nothing is opened. Before any thread is made. */
+static int close_files(struct daemon *d, struct via_error *err)
+{
+	json_object_seed(0); /* reads a file the first time */
+	d->sandbox.landlock = build_opens_files ? 0 : sandbox_close_files(err);
+	return d->sandbox.landlock < 0 ? d->sandbox.landlock : 0;
+}
+
+/* All threads are there; nothing of a peer's has been looked at. */
+static int limit_calls(struct daemon *d, struct via_error *err)
+{
+	d->sandbox.calls = sandbox_limit_calls(data_calls(), err);
+	return d->sandbox.calls < 0 ? d->sandbox.calls : 0;
 }
 
 static int create_switch(struct daemon *d, struct via_error *err)
@@ -215,9 +224,10 @@ static int open_ports(struct daemon *d, bool lenient, struct via_error *err)
 static int start(struct data *data, const struct data_start *s, struct via_error *err)
 {
 	struct daemon *d = &data->daemon;
-	int ret;
+	int ret = close_files(d, err);
 
-	d->cfg = read_running(s->running_fd, err);
+	d->kept = ret < 0 ? NULL : kept_map(s->kept_fd, err);
+	d->cfg = d->kept ? read_kept(d->kept, err) : NULL;
 	if (!d->cfg)
 		return -EINVAL;
 	/* Against peers that take their memory away (R7) or make their descriptors block (R19). */
@@ -232,7 +242,11 @@ static int start(struct data *data, const struct data_start *s, struct via_error
 		ret = via_loop_watch(&data->broker_watch, d->loop, s->broker_fd, EPOLLRDHUP,
 				     on_broker, data, err);
 	if (ret == 0)
+		ret = via_loop_prepare(d->loop, err);
+	if (ret == 0)
 		ret = create_switch(d, err);
+	if (ret == 0)
+		ret = limit_calls(d, err);
 	if (ret == 0)
 		ret = open_ports(d, s->restarted, err);
 	if (ret == 0)
@@ -269,7 +283,8 @@ static void finish(struct data *data)
 int data_run(const struct data_start *s)
 {
 	struct data data = { .daemon = { .config_path = s->config_path,
-					 .running_fd = s->running_fd,
+					 .pid = getpid(),
+					 .uid = geteuid(),
 					 .capture_fd = -1,
 					 .start_us = via_clock_us(),
 					 .change_ended = data_change_ended,

@@ -10,11 +10,9 @@
 #include <stddef.h>
 
 struct data_start {
-	int broker_fd;  /* the channel */
-	int control_fd; /* listening socket of the control API */
-	/* A file shared with the broker that holds the running configuration: read at start, written
-	 * after each change, so that a data process that follows a crashed one goes on with it. */
-	int running_fd;
+	int broker_fd;           /* the channel */
+	int control_fd;          /* listening socket of the control API */
+	int kept_fd;             /* of kept.h */
 	bool restarted;          /* after a crash: serve what can be served instead of giving up */
 	const char *config_path; /* as an operator calls it, or NULL */
 };

@@ -10,6 +10,7 @@
 
 #include "base/base.h"
 #include "daemon/methods.h"
+#include "daemon/sandbox.h"
 #include "mem/mem.h"
 
 enum level { DOCTOR_NOTE, DOCTOR_WARNING, DOCTOR_ERROR };
@@ -250,11 +251,28 @@ static void check_drops(struct visit *visit)
 	}
 }
 
+static void check_sandbox(struct visit *visit)
+{
+	const struct running_sandbox *sandbox = &visit->d->sandbox;
+
+	if (sandbox->calls == 0)
+		find(visit, DOCTOR_WARNING,
+		     format("the data process may make every system call: this viaductd was built "
+			    "without libseccomp"),
+		     "a guest that broke into it would have more to play with; install "
+		     "libseccomp-dev and build again");
+	else if (sandbox->landlock == 0 && !build_opens_files)
+		find(visit, DOCTOR_NOTE, format("this kernel has no Landlock (Linux 5.13 has)"),
+		     "the filter of system calls alone keeps the data process from files; nothing "
+		     "need be done");
+}
+
 void method_doctor(struct daemon *d, struct rpc_call *call, const json_t *params)
 {
 	struct visit visit = { .d = d, .findings = json_array() };
 
 	(void)params;
+	check_sandbox(&visit);
 	if (d->cfg->nr_ports == 0)
 		find(&visit, DOCTOR_NOTE, format("the switch has no ports"),
 		     "add some: viaduct port add vm1 type=vhost-user socket=/run/viaduct/vm1.sock");

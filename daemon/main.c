@@ -21,6 +21,7 @@
 #include "daemon/broker.h"
 #include "daemon/config.h"
 #include "daemon/dlog.h"
+#include "daemon/sandbox.h"
 
 #define USAGE_STATUS 2
 
@@ -31,6 +32,7 @@ static const char usage[] =
 	"  viaductd                 run with an empty one; ports are added with 'viaduct port add'\n"
 	"  viaductd --check FILE    report every mistake in FILE, and exit\n"
 	"  viaductd --keys          list every key that a configuration may have, and exit\n"
+	"  viaductd --calls         list every system call that the data process may make, and exit\n"
 	"  viaductd --version       say the version, and exit\n"
 	"  viaductd --help          say this, and exit\n"
 	"\n"
@@ -65,7 +67,7 @@ static char *read_file(const char *path, size_t *size)
 static struct cfg *parse(const char *path, const char *text, size_t size)
 {
 	struct mistakes m = { 0 };
-	struct cfg *cfg = cfg_from_yaml(text, size, &m);
+	struct cfg *cfg = cfg_from_yaml(text, size, CFG_HOST_ASK, &m);
 
 	if (!cfg) {
 		mistakes_print(&m, path, stderr);
@@ -172,6 +174,7 @@ static int parse_options(int argc, char *argv[], struct options *options)
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "keys", no_argument, NULL, 'K' },
+		{ "calls", no_argument, NULL, 's' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -194,6 +197,10 @@ static int parse_options(int argc, char *argv[], struct options *options)
 			return EXIT_SUCCESS;
 		case 'K':
 			schema_print(stdout);
+			return EXIT_SUCCESS;
+		case 's':
+			printf("%u system calls:\n", calls_count(data_calls()));
+			calls_print(data_calls(), stdout);
 			return EXIT_SUCCESS;
 		case 'h':
 			fputs(usage, stdout);

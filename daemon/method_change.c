@@ -182,7 +182,7 @@ void method_set(struct daemon *d, struct rpc_call *call, const json_t *params)
 	struct via_error err;
 
 	if (map)
-		schema_read(&scratch, map, &m);
+		schema_read(&scratch, map, CFG_HOST_KNOWN, &m);
 	node_free(map);
 	if (!map || m.n) {
 		refuse(call, RPC_INVALID_PARAMS, "", &m);
@@ -211,7 +211,7 @@ enum rpc_code method_start_reload(struct daemon *d, void (*done)(void *, const s
 	text = broker_read_config(d->broker, &size, err);
 	if (!text)
 		return RPC_FAILED;
-	wanted = cfg_from_yaml(text, size, m);
+	wanted = cfg_from_yaml(text, size, CFG_HOST_KNOWN, m);
 	free(text);
 	if (!wanted) {
 		via_fail(err, -EINVAL, "the file has mistakes; nothing was changed");

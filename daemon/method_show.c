@@ -141,14 +141,16 @@ void method_status(struct daemon *d, struct rpc_call *call, const json_t *params
 	sw_fdb_walk(d->sw, count_entry, &fdb_entries);
 	sw_counters(d->sw, add_counter, counters);
 	rpc_result(call,
-		   json_pack("{s:s, s:i, s:I, s:s?, s:s, s:s?, s:s, s:o, s:i, s:i, s:i, s:o, s:o}",
-			     "version", VIADUCT_VERSION, "pid", (int)getpid(), "uptime_s",
+		   json_pack("{s:s, s:i, s:I, s:s?, s:s, s:s?, s:s, s:o, s:i, s:i, s:i, s:o, s:o, "
+			     "s:{s:i, s:i}}",
+			     "version", VIADUCT_VERSION, "pid", d->pid, "uptime_s",
 			     (json_int_t)((via_clock_us() - d->start_us) / 1000000), "config",
 			     d->config_path, "control", d->cfg->control, "metrics", d->cfg->metrics,
 			     "run_dir", d->cfg->run_dir, "poll_us", poll_to_json(d->cfg->poll_us),
 			     "ports", (int)d->cfg->nr_ports, "ports_up", (int)up, "fdb_entries",
 			     (int)fdb_entries, "workers", workers_to_json(d->sw), "switch",
-			     counters));
+			     counters, "sandbox", "calls", d->sandbox.calls, "landlock",
+			     d->sandbox.landlock));
 }
 
 /* ---- ports ---- */

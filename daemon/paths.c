@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "daemon/daemon.h"
@@ -14,7 +15,8 @@ int daemon_default_control(char path[DAEMON_PATH_SIZE])
 	const char *dir = "/run";
 	int len;
 
-	if (geteuid() != 0) {
+	/* The user that the program was started as; the data process has become another one by now. */
+	if (getauxval(AT_EUID) != 0) {
 		dir = getenv("XDG_RUNTIME_DIR");
 		if (!dir || dir[0] != '/')
 			return -1;

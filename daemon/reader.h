@@ -18,6 +18,7 @@ struct reader {
 	struct cfg_port *port;
 	struct cfg_static *entry;
 	unsigned int metrics_line;
+	enum cfg_host host;
 };
 
 struct schema_key {

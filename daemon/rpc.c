@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <viaduct/log.h>
 
+#include "base/calls.h"
 #include "base/discard.h"
 #include "daemon/fdpass.h"
 #include "daemon/value.h"
@@ -51,7 +52,6 @@ struct rpc {
 	struct via_watch *watch;
 	struct via_timer *again; /* listens again after it had no descriptors left */
 	uint32_t deadline_ms;
-	uid_t uid;                     /* our own */
 	struct via_discards *discards; /* descriptors that nobody wants */
 	struct rpc_client *clients;
 	unsigned int nr_clients;
@@ -175,8 +175,8 @@ static int client_flush(struct rpc_client *client)
 {
 	while (client->out.used > client->out_sent) {
 		ssize_t sent =
-			send(client->fd, client->out.data + client->out_sent,
-			     client->out.used - client->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+			via_send(client->fd, client->out.data + client->out_sent,
+				 client->out.used - client->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (sent < 0 && errno == EINTR)
 			continue;
@@ -651,7 +651,7 @@ static bool has_place(const struct rpc *rpc, int fd)
 	    !via_discards_are_many(rpc->discards))
 		return true;
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
-	return rpc->nr_clients < RPC_MAX_CLIENTS && (peer.uid == 0 || peer.uid == rpc->uid);
+	return rpc->nr_clients < RPC_MAX_CLIENTS && (peer.uid == 0 || peer.uid == rpc->daemon->uid);
 }
 
 static void on_connect(void *user, uint32_t events)
@@ -674,7 +674,7 @@ static void on_connect(void *user, uint32_t events)
 		rpc_add_client(rpc, fd);
 		return;
 	}
-	send(fd, busy, sizeof(busy) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	via_send(fd, busy, sizeof(busy) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	close(fd);
 }
 
@@ -701,7 +701,6 @@ int rpc_create(struct rpc **out, struct daemon *d, int listen_fd,
 	*rpc = (struct rpc){ .daemon = d,
 			     .listen_fd = listen_fd,
 			     .deadline_ms = RPC_DEADLINE_MS,
-			     .uid = geteuid(),
 			     .client_gone = client_gone };
 	rpc->discards = via_discards_create();
 	ret = rpc->discards ? via_timer_create(&rpc->again, d->loop, listen_again, rpc, err)

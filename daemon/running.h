@@ -7,10 +7,12 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <viaduct/loop.h>
 
 #include "daemon/broker.h"
 #include "daemon/config.h"
+#include "daemon/kept.h"
 #include "switch/switch.h"
 
 struct rpc;
@@ -28,7 +30,13 @@ struct daemon {
 	void (*change_ended)(struct daemon *d);
 	void (*end)(struct daemon *d);
 	const char *config_path; /* of --config, or NULL; borrowed */
-	int running_fd;          /* see data.h; -1: none */
+	struct kept *kept;       /* what a data process after us will start with; NULL: nothing */
+	struct running_sandbox {
+		int landlock; /* version of its interface; 0: none */
+		int calls;    /* system calls that are left; 0: all */
+	} sandbox;
+	int pid;
+	uid_t uid; /* our own */
 	uint64_t start_us;
 	bool ending;
 	/* A capture: who asked (to end it with its client), where to. */

@@ -5,6 +5,7 @@
  */
 #include <grp.h>
 #include <pwd.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -179,7 +180,7 @@ static void top_user(struct reader *r, const struct node *value)
 {
 	free(r->cfg->user);
 	r->cfg->user = reader_string(r, value, "the name of a user");
-	if (r->cfg->user && !getpwnam(r->cfg->user))
+	if (r->cfg->user && r->host == CFG_HOST_ASK && !getpwnam(r->cfg->user))
 		mistakes_add(r->m, value->line, "user: there is no user '%.32s' on this machine",
 			     r->cfg->user);
 }
@@ -188,7 +189,7 @@ static void top_group(struct reader *r, const struct node *value)
 {
 	free(r->cfg->group);
 	r->cfg->group = reader_string(r, value, "the name of a group");
-	if (r->cfg->group && !getgrnam(r->cfg->group))
+	if (r->cfg->group && r->host == CFG_HOST_ASK && !getgrnam(r->cfg->group))
 		mistakes_add(r->m, value->line, "group: there is no group '%.32s' on this machine",
 			     r->cfg->group);
 }
@@ -198,7 +199,7 @@ static void top_group(struct reader *r, const struct node *value)
 static int read_cpu(struct reader *r, const struct node *worker)
 {
 	const struct node *value = worker->kind == NODE_MAP ? node_get(worker, "cpu") : NULL;
-	long nr_cpus = sysconf(_SC_NPROCESSORS_CONF);
+	long nr_cpus = r->host == CFG_HOST_ASK ? sysconf(_SC_NPROCESSORS_CONF) : CPU_SETSIZE;
 	uint64_t cpu;
 
 	if (!value || value->next || value != worker->first || value->kind != NODE_TEXT) {
@@ -291,7 +292,7 @@ static void read_port_of_list(struct reader *r, const struct node *map)
 		reader_no_memory(r);
 		return;
 	}
-	schema_read_port(port, map, r->m);
+	schema_read_port(port, map, r->host, r->m);
 	if (port->ops && port->name[0])
 		schema_check_among_ports(r->cfg, port, NULL, r->m);
 	if (cfg_add_port(r->cfg, port) == 0)
@@ -339,9 +340,9 @@ static const struct schema_key top_keys[] = {
 	{ NULL, NULL, NULL, NULL },
 };
 
-void schema_read(struct cfg *cfg, const struct node *map, struct mistakes *m)
+void schema_read(struct cfg *cfg, const struct node *map, enum cfg_host host, struct mistakes *m)
 {
-	struct reader r = { .m = m, .cfg = cfg };
+	struct reader r = { .m = m, .cfg = cfg, .host = host };
 	const size_t before = m->n;
 
 	reader_map(&r, map, top_keys);

@@ -158,7 +158,22 @@ static void describe_form(const struct via_port_key *key, char *form, size_t siz
 	case VIA_KEY_OCTAL:
 		snprintf(form, size, "a file mode in octal digits, such as 0660");
 		break;
+	case VIA_KEY_USER:
+		snprintf(form, size, "a user of this host, by name or number");
+		break;
+	case VIA_KEY_GROUP:
+		snprintf(form, size, "a group of this host, by name or number");
+		break;
 	}
+}
+
+static bool is_account(const struct reader *r, const char *text, bool is_group)
+{
+	uint64_t number;
+	uint32_t id;
+
+	return value_uint(text, 0, UINT32_MAX - 1, &number) || r->host == CFG_HOST_KNOWN ||
+	       via_opener_direct.account(NULL, text, is_group, &id, NULL) == 0;
 }
 
 static bool fits(struct reader *r, const struct node *value, const struct via_port_key *key,
@@ -183,6 +198,10 @@ static bool fits(struct reader *r, const struct node *value, const struct via_po
 		return value_mac(text, mac);
 	case VIA_KEY_OCTAL:
 		return value_octal(text, &number);
+	case VIA_KEY_USER:
+		return is_account(r, text, false);
+	case VIA_KEY_GROUP:
+		return is_account(r, text, true);
 	case VIA_KEY_STRING:
 	case VIA_KEY_FEATURES:
 		break;
@@ -355,9 +374,10 @@ static void name_port(struct reader *r, const struct node *map)
 		snprintf(r->where, sizeof(r->where), "port without a name: ");
 }
 
-void schema_read_port(struct cfg_port *port, const struct node *map, struct mistakes *m)
+void schema_read_port(struct cfg_port *port, const struct node *map, enum cfg_host host,
+		      struct mistakes *m)
 {
-	struct reader r = { .m = m, .port = port };
+	struct reader r = { .m = m, .port = port, .host = host };
 
 	port->line = map->line;
 	if (map->kind != NODE_MAP) {

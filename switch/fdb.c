@@ -17,13 +17,14 @@
 #include "switch/fdb.h"
 
 #include <errno.h>
-#include <sched.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 
-#define RETRIES  1000
-#define SEQ_STEP 0x9e3779b8 /* far apart, whatever their number */
+#define RETRIES    1000
+#define LOCK_TRIES 1000
+#define SEQ_STEP   0x9e3779b8 /* far apart, whatever their number */
 
 static uint64_t key_at(const struct sw_fdb_bucket *b, unsigned int place)
 {
@@ -56,8 +57,12 @@ static bool try_lock(const struct sw_fdb *fdb, struct sw_fdb_bucket *b)
 
 static void lock(const struct sw_fdb *fdb, struct sw_fdb_bucket *b)
 {
-	while (!try_lock(fdb, b))
-		sched_yield();
+	for (uint32_t tries = 1; !try_lock(fdb, b); tries++) {
+		if (tries % LOCK_TRIES)
+			via_relax();
+		else
+			poll(NULL, 0, 1); /* it has lost its CPU, perhaps to us */
+	}
 }
 
 static void unlock(struct sw_fdb_bucket *b)

@@ -19,9 +19,12 @@
 #include <viaduct/error.h>
 #include <viaduct/loop.h>
 
+#include "base/calls.h"
 #include "port/port.h"
 
 struct sw_switch; /* opaque */
+
+extern const struct via_need sw_needs[]; /* worker.c */
 
 #define SW_POLL_ALWAYS    UINT32_MAX
 #define SW_MAX_WORKERS    64

@@ -829,3 +829,11 @@ void sw_workers_look(struct sw_core *core)
 			continue; /* full: it is about to look */
 	}
 }
+
+const struct via_need sw_needs[] = {
+	VIA_NEED_IS("fcntl", 1, F_DUPFD_CLOEXEC, "a queue's wake-up outlives the port's own"),
+	VIA_NEED_IS("fcntl", 1, F_GETFL, "a capture's pipe is made not to block"),
+	VIA_NEED_IS("fcntl", 1, F_SETFL, "likewise"),
+	VIA_NEED("exit", "workers end with the switch"),
+	VIA_NEEDS_END,
+};

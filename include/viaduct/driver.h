@@ -32,6 +32,8 @@ struct via_driver_events {
 	/* As in struct via_device_events; 'server' tells whether to listen. */
 	int (*open_socket)(void *user, const char *path, bool server, struct via_error *err);
 	void (*unlink_socket)(void *user, const char *path);
+	/* A memfd (consumed) of 'size' bytes for rings and buffers, sealed at that. NULL: it is made here. */
+	int (*create_memory)(void *user, uint64_t size, struct via_error *err);
 };
 
 /* Zero means "the default". */

@@ -63,6 +63,10 @@ void via_timer_free(struct via_timer *timer); /* accepts NULL */
  */
 void via_loop_after_grace(struct via_loop *loop, via_grace_fn *fn, void *user);
 
+/* Starts the thread that waits for workers, which else happens when it is first needed: for a process
+ * that gives up making threads. Returns 0, or a negative errno with the reason in 'err'. Thread: control. */
+int via_loop_prepare(struct via_loop *loop, struct via_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -8,6 +8,8 @@
  *   unix.c    UNIX sockets by path        tell.c   telling peers, with a watchdog over it
  *   discard.c getting rid of descriptors that peers have sent
  *   batch.c   a worker's several reads or writes in one system call
+ *   thread.c  making threads
+ *   calls.c   system calls: in which form, and lists of those that are needed
  *   shared.h  words that a peer also writes, and the only ways to access them
  *   role.h    which thread may call what    copy.h   moving bytes
  *   check.h   what peers say, believed or not

@@ -35,6 +35,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/calls.h"
 
 struct ring {
 	bool ready;
@@ -208,3 +209,9 @@ int via_batch_error(void)
 {
 	return atomic_load_explicit(&refusal, memory_order_relaxed);
 }
+
+const struct via_need via_batch_needs[] = {
+	VIA_NEED("io_uring_enter",
+		 "several frames of a TAP at once, by rings that can only read and write"),
+	VIA_NEEDS_END,
+};

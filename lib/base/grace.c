@@ -21,7 +21,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +31,8 @@
 #include <viaduct/log.h>
 
 #include "base/base.h"
+#include "base/calls.h"
+#include "base/thread.h"
 #include "base/workers.h"
 
 #define SLOW_MS  1000
@@ -59,6 +60,7 @@ struct via_grace {
 
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t wake;  /* the helper has something to do */
+	pthread_cond_t idle;  /* it has done it */
 	struct calls waiting, done;
 	bool busy;     /* the helper is in a grace period */
 	uint64_t mark; /* of workers.h, when it began */
@@ -101,6 +103,7 @@ static void helper_serve_batch(struct via_grace *g)
 	pthread_mutex_lock(&g->lock);
 	g->busy = false;
 	calls_append(&g->done, &batch);
+	pthread_cond_signal(&g->idle);
 	/* Fails only when the counter is full, and then the loop is about to wake up anyway. */
 	if (write(g->event_fd, &one, sizeof(one)) < 0)
 		return;
@@ -111,7 +114,7 @@ static void *helper_run(void *user)
 	struct via_grace *g = user;
 
 	pthread_mutex_lock(&g->lock);
-	while (!g->stop || g->waiting.first) {
+	while (!g->stop) {
 		if (g->waiting.first)
 			helper_serve_batch(g);
 		else
@@ -121,21 +124,12 @@ static void *helper_run(void *user)
 	return NULL;
 }
 
-/* The application's signals are none of the helper's business. */
 static int helper_start(struct via_grace *g)
 {
-	sigset_t all, before;
-	int ret;
+	int ret = via_thread_start(&g->helper, "via-grace", helper_run, g);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	ret = pthread_create(&g->helper, NULL, helper_run, g);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (ret)
-		return -ret;
-	pthread_setname_np(g->helper, "via-grace");
-	g->has_helper = true;
-	return 0;
+	g->has_helper = ret == 0;
+	return ret;
 }
 
 static bool is_spare(const struct via_grace *g, const struct call *call)
@@ -208,18 +202,21 @@ static void on_slow(void *user)
 /* Waits right here until all is done that waits. */
 static void wait_here(struct via_grace *g)
 {
-	if (g->has_helper) {
-		pthread_mutex_lock(&g->lock);
-		g->stop = true;
-		pthread_cond_signal(&g->wake);
-		pthread_mutex_unlock(&g->lock);
-		pthread_join(g->helper, NULL);
-		g->has_helper = false;
-		g->stop = false;
-	}
+	struct calls batch;
+
+	calls_init(&batch);
+	pthread_mutex_lock(&g->lock);
+	while (g->busy)
+		pthread_cond_wait(&g->idle, &g->lock);
+	calls_append(&batch, &g->waiting);
+	pthread_mutex_unlock(&g->lock);
+
 	urcu_qsbr_synchronize_rcu();
 	via_workers_settle();
-	calls_append(&g->done, &g->waiting);
+
+	pthread_mutex_lock(&g->lock);
+	calls_append(&g->done, &batch);
+	pthread_mutex_unlock(&g->lock);
 }
 
 static struct call *take_spare(struct via_grace *g)
@@ -242,6 +239,28 @@ static void tell_loop(struct via_grace *g)
 
 	if (write(g->event_fd, &one, sizeof(one)) < 0)
 		run_done(g);
+}
+
+static bool has_calls(struct via_grace *g)
+{
+	bool any;
+
+	pthread_mutex_lock(&g->lock);
+	any = g->busy || g->waiting.first || g->done.first;
+	pthread_mutex_unlock(&g->lock);
+	return any;
+}
+
+static void helper_stop(struct via_grace *g)
+{
+	if (!g->has_helper)
+		return;
+	pthread_mutex_lock(&g->lock);
+	g->stop = true;
+	pthread_cond_signal(&g->wake);
+	pthread_mutex_unlock(&g->lock);
+	pthread_join(g->helper, NULL);
+	g->has_helper = false;
 }
 
 void via_grace_call(struct via_grace *g, via_grace_fn *fn, void *user)
@@ -279,6 +298,7 @@ int via_grace_create(struct via_grace **grace, struct via_loop *loop, struct via
 	*g = (struct via_grace){ .loop = loop };
 	pthread_mutex_init(&g->lock, NULL);
 	pthread_cond_init(&g->wake, NULL);
+	pthread_cond_init(&g->idle, NULL);
 	calls_init(&g->waiting);
 	calls_init(&g->done);
 	for (int i = 0; i < NR_SPARE; i++)
@@ -306,15 +326,29 @@ void via_grace_free(struct via_grace *g)
 {
 	if (!g)
 		return;
-	while (g->has_helper || g->waiting.first || g->done.first) {
+	while (has_calls(g)) {
 		wait_here(g);
 		run_done(g);
 	}
+	helper_stop(g);
 	via_loop_unwatch(g->watch);
 	via_timer_free(g->slow);
 	if (g->event_fd >= 0)
 		close(g->event_fd);
 	pthread_cond_destroy(&g->wake);
+	pthread_cond_destroy(&g->idle);
 	pthread_mutex_destroy(&g->lock);
 	free(g);
 }
+
+int via_grace_start(struct via_grace *g)
+{
+	return g->has_helper ? 0 : helper_start(g);
+}
+
+const struct via_need via_grace_needs[] = {
+	VIA_NEED("futex", "threads wait for each other: locks, grace periods, their end"),
+	VIA_NEED("poll", "the watchdog's pause; a grace period that takes long"),
+	VIA_NEED("write", "eventfds: other threads, kicks and calls; lines of the log"),
+	VIA_NEEDS_END,
+};

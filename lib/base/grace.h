@@ -7,10 +7,13 @@
 
 struct via_grace; /* opaque */
 
-/* Thread of all three: control. */
+/* Thread of all: control. */
 int via_grace_create(struct via_grace **grace, struct via_loop *loop, struct via_error *err);
 /* Runs what is outstanding, also what its callbacks add, then frees. Accepts NULL. */
 void via_grace_free(struct via_grace *grace);
+/* Starts the thread that waits, which else happens when it is first needed. Returns 0 or a negative
+ * errno. */
+int via_grace_start(struct via_grace *grace);
 void via_grace_call(struct via_grace *grace, via_grace_fn *fn, void *user);
 
 #endif

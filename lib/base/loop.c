@@ -19,6 +19,7 @@
 #include <viaduct/loop.h>
 
 #include "base/base.h"
+#include "base/calls.h"
 #include "base/grace.h"
 #include "base/timers.h"
 
@@ -207,6 +208,13 @@ VIA_EXPORT int via_loop_fd(const struct via_loop *loop)
 	return loop->epoll_fd;
 }
 
+VIA_EXPORT int via_loop_prepare(struct via_loop *loop, struct via_error *err)
+{
+	int ret = via_grace_start(loop->grace);
+
+	return ret < 0 ? via_fail(err, ret, "cannot make a thread: %s", strerror(-ret)) : 0;
+}
+
 VIA_EXPORT void via_loop_after_grace(struct via_loop *loop, via_grace_fn *fn, void *user)
 {
 	via_grace_call(loop->grace, fn, user);
@@ -254,3 +262,11 @@ VIA_EXPORT void via_loop_free(struct via_loop *loop)
 		close(loop->epoll_fd);
 	free(loop);
 }
+
+const struct via_need via_loop_needs[] = {
+	VIA_NEED("epoll_wait", "control and idle workers wait for events"),
+	VIA_NEED("epoll_ctl", "descriptors come and go with connections, queues and timers"),
+	VIA_NEED("timerfd_settime", "the next deadline; when the next frame of 'gen' is due"),
+	VIA_NEED("read", "eventfds, the timer, signals"),
+	VIA_NEEDS_END,
+};

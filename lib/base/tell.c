@@ -20,6 +20,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -28,18 +29,19 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 #include <viaduct/worker.h>
 
 #include "base/base.h"
+#include "base/calls.h"
 #include "base/discard.h"
 #include "base/shared.h"
+#include "base/thread.h"
 
 #define LOOK_MS 3
 
 struct teller {
-	pthread_t thread;
+	pid_t process, thread;
 	struct teller *next;
 	bool is_known;
 	uint64_t seen;                                /* by the watchdog, at its last look */
@@ -76,7 +78,8 @@ static via_cold void introduce(void)
 	sigemptyset(&set);
 	sigaddset(&set, VIA_WATCHDOG_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	self.thread = pthread_self();
+	self.process = getpid();
+	self.thread = gettid();
 	self.is_known = true;
 	pthread_setspecific(at_exit, &self);
 	pthread_mutex_lock(&lock);
@@ -114,6 +117,12 @@ static bool tell(int fd)
 	const uint64_t one = 1;
 
 	return write(fd, &one, sizeof(one)) >= 0 || errno == EAGAIN;
+}
+
+void via_tell_begin(void)
+{
+	if (atomic_load_explicit(&running, memory_order_relaxed) && !self.is_known)
+		introduce();
 }
 
 static bool is_watched(void)
@@ -176,7 +185,7 @@ bool via_tell_socket(int fd)
 {
 	const uint64_t one = 1;
 
-	return send(fd, &one, sizeof(one), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || errno == EAGAIN;
+	return via_send(fd, &one, sizeof(one), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || errno == EAGAIN;
 }
 
 /* ---- the watchdog ---- */
@@ -196,7 +205,7 @@ static bool look(void)
 		uint64_t now = atomic_load_explicit(&t->sequence, memory_order_relaxed);
 
 		if ((now & 1) && now == t->seen)
-			pthread_kill(t->thread, VIA_WATCHDOG_SIGNAL);
+			syscall(SYS_tgkill, t->process, t->thread, VIA_WATCHDOG_SIGNAL);
 		any |= (now & 1) || now != t->seen;
 		t->seen = now;
 	}
@@ -217,11 +226,9 @@ static void look_and_sleep(void)
 
 static void *watchdog(void *user)
 {
-	const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000 };
-
 	(void)user;
 	for (;;) {
-		nanosleep(&pause, NULL);
+		poll(NULL, 0, LOOK_MS);
 		if (!look())
 			look_and_sleep();
 	}
@@ -230,19 +237,12 @@ static void *watchdog(void *user)
 
 static int start_thread(void *(*run)(void *user), const char *name)
 {
-	sigset_t all, before;
 	pthread_t thread;
-	int ret;
+	int ret = via_thread_start(&thread, name, run, NULL);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	ret = pthread_create(&thread, NULL, run, NULL);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (ret == 0) {
-		pthread_setname_np(thread, name);
+	if (ret == 0)
 		pthread_detach(thread);
-	}
-	return -ret;
+	return ret;
 }
 
 VIA_EXPORT int via_watchdog_start(struct via_error *err)
@@ -258,14 +258,25 @@ VIA_EXPORT int via_watchdog_start(struct via_error *err)
 		return via_fail(err, -errno, "cannot handle signal %d: %s", VIA_WATCHDOG_SIGNAL,
 				strerror(errno));
 	ret = -pthread_key_create(&at_exit, forget);
+	atomic_store(&running, ret == 0); /* threads that begin from now on introduce themselves */
 	if (ret == 0)
 		ret = start_thread(watchdog, "via-watchdog");
 	if (ret == 0)
 		ret = start_thread(via_discard_run, "via-discard");
 	if (ret == 0)
 		via_discard_started();
+	atomic_store(&running, ret == 0);
 	if (ret < 0)
 		return via_fail(err, ret, "cannot start the watchdog: %s", strerror(-ret));
-	atomic_store(&running, true);
+	via_tell_begin();
 	return 0;
 }
+
+const struct via_need via_tell_needs[] = {
+	{ .call = "tgkill",
+	  .why = "the watchdog interrupts a thread of ours that a peer holds in a write",
+	  .rule = VIA_NEED_SELF },
+	VIA_NEED("rt_sigreturn",
+		 "the way back from that signal, and from a fault in a peer's memory"),
+	VIA_NEEDS_END,
+};

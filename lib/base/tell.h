@@ -32,5 +32,7 @@ void via_close(int fd);
 /* The type of somebody's descriptor, as in st_mode (0: no file at all); a negative errno if it is none.
  * Asks nobody: the server of a file system might never answer (R1). Thread: any. */
 int via_fd_type(int fd);
+/* Has the watchdog know the calling thread, which else happens when it first tells. */
+void via_tell_begin(void);
 
 #endif

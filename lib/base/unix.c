@@ -9,6 +9,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/calls.h"
+
 #define BACKLOG 16
 
 int via_unix_check_path(const char *path, struct via_error *err)
@@ -104,3 +106,11 @@ int via_unix_accept(int fd)
 
 	return peer < 0 ? -errno : peer;
 }
+
+const struct via_need via_unix_needs[] = {
+	VIA_NEED("accept4", "front-ends and clients connect"),
+	VIA_NEED("recvmsg", "messages with descriptors: vhost-user, control API, broker, netlink"),
+	VIA_NEED("sendmsg", "answers to them, and messages of our own"),
+	VIA_NEED("close", "descriptors go with who brought them"),
+	VIA_NEEDS_END,
+};

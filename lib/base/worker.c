@@ -17,6 +17,7 @@
 
 #include "base/base.h"
 #include "base/batch.h"
+#include "base/tell.h"
 
 #define OFFLINE UINT64_MAX
 
@@ -57,6 +58,7 @@ VIA_EXPORT void via_worker_register(const char *name)
 	pthread_mutex_unlock(&lock);
 
 	via_batch_begin();
+	via_tell_begin();
 	urcu_qsbr_register_thread();
 }
 

@@ -21,6 +21,7 @@
 #include <viaduct/log.h>
 
 #include "base/base.h"
+#include "base/calls.h"
 #include "base/unix.h"
 #include "driver/handshake.h"
 
@@ -292,7 +293,7 @@ static void hear(struct via_frontend *f)
 static void hear_the_end(struct via_frontend *f)
 {
 	char byte;
-	ssize_t n = recv(f->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	ssize_t n = via_recv(f->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;

@@ -7,7 +7,6 @@
  * nothing of this one. Pages that no packet has touched take no memory.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "driver/queue.h"
+#include "mem/mem.h"
 #include "net/header.h"
 
 /* Where a queue's parts are in the shared memory: offsets. */
@@ -83,17 +83,17 @@ static void lay_out_pair(const struct drv_life *life, struct layout l[2], uint64
 
 /* ---- memory ---- */
 
-static int make_memory(struct drv_life *life, struct via_error *err)
+static int make_memory(struct drv_life *life, const struct drv_life_config *config,
+		       struct via_error *err)
 {
 	struct layout l[2];
 
 	for (uint32_t i = 0; i < life->nr_pairs; i++)
 		lay_out_pair(life, l, &life->size);
-	life->mem_fd = memfd_create("viaduct-driver", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (life->mem_fd < 0 || ftruncate(life->mem_fd, (off_t)life->size) < 0 ||
-	    fcntl(life->mem_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
-		return via_fail(err, -errno, "cannot make %llu bytes of shared memory: %s",
-				(unsigned long long)life->size, strerror(errno));
+	life->mem_fd = config->create_memory ? config->create_memory(config->user, life->size, err)
+					     : via_memfd_create(life->size, err);
+	if (life->mem_fd < 0)
+		return life->mem_fd;
 	life->base = mmap(NULL, life->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
 			  life->mem_fd, 0);
 	if (life->base == MAP_FAILED) {
@@ -281,7 +281,7 @@ int drv_life_create(struct drv_life **life, const struct drv_life_config *config
 		.trouble_fd = config->trouble_fd,
 		.mem_fd = -1,
 	};
-	ret = make_memory(l, err);
+	ret = make_memory(l, config, err);
 	if (ret == 0)
 		ret = make_queues(l, config->polling, err);
 	if (ret < 0) {

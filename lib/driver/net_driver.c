@@ -140,6 +140,8 @@ static int on_setup(void *user, const struct via_frontend_offer *offer,
 		.nr_pairs = 1,
 		.polling = d->polling,
 		.trouble_fd = d->trouble_fd,
+		.create_memory = d->events->create_memory,
+		.user = d->user,
 	};
 	int ret;
 

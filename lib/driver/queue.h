@@ -110,6 +110,9 @@ struct drv_life_config {
 	uint16_t queue_size;
 	bool polling; /* no call descriptors */
 	int trouble_fd;
+	/* Makes the shared memory: see struct via_driver_events. */
+	int (*create_memory)(void *user, uint64_t size, struct via_error *err);
+	void *user;
 };
 
 /* Makes the memory and the queues, and posts all RX buffers. */

@@ -3,16 +3,14 @@
  * One mapped file of a front-end's: what it must be, its seals, its guard, who uses it.
  *
  * The kind of file is asked by F_GET_SEALS, which only memfds and files on tmpfs and hugetlbfs
- * answer: unlike fstat() and fstatfs() it never asks a file system that may not reply (FUSE).
+ * answer: unlike fstat() it never asks a file system that may not reply (FUSE).
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 
 #include "mem/mem.h"
 
@@ -39,7 +37,7 @@ static int check_kind(int fd, struct via_error *err)
 
 static int check_size(int fd, uint64_t size, struct stat *st, struct via_error *err)
 {
-	if (fstat(fd, st) < 0)
+	if (via_fstat(fd, st) < 0)
 		return via_fail(err, -errno, "cannot look at the memory's file: %s",
 				strerror(errno));
 	if (st->st_size < 0 || (uint64_t)st->st_size < size)
@@ -56,15 +54,12 @@ static bool seal(int fd)
 	return fcntl(fd, F_GET_SEALS) & F_SEAL_SHRINK;
 }
 
-/* Huge pages are mapped and unmapped whole. Cannot wrap: the file has 'size' bytes. */
-static uint64_t round_to_pages(int fd, uint64_t size, const struct stat *st)
+/* Huge pages are mapped and unmapped whole; of other files it is the page. Cannot wrap: the file has
+ * 'size' bytes. */
+static uint64_t round_to_pages(uint64_t size, const struct stat *st)
 {
-	struct statfs fs;
-	uint64_t page;
+	const uint64_t page = (uint64_t)st->st_blksize;
 
-	if (fstatfs(fd, &fs) < 0 || fs.f_type != HUGETLBFS_MAGIC)
-		return size;
-	page = (uint64_t)st->st_blksize;
 	return (size + page - 1) / page * page;
 }
 
@@ -111,7 +106,7 @@ int via_mapping_open(struct via_mapping **mapping, int fd, uint64_t size,
 	/* Once more: before the seal it may have shrunk. */
 	ret = check_size(fd, size, &st, err);
 	if (ret == 0)
-		ret = map(m, fd, round_to_pages(fd, size, &st), err);
+		ret = map(m, fd, round_to_pages(size, &st), err);
 	if (ret < 0)
 		goto fail;
 	*mapping = m;
@@ -160,3 +155,15 @@ void via_mapping_identity(const struct via_mapping *m, uint64_t *dev, uint64_t *
 	*dev = m->dev;
 	*ino = m->ino;
 }
+
+const struct via_need via_mem_needs[] = {
+	VIA_NEED_UNDER("mmap", 2, PROT_EXEC, 0,
+		       "memory of guests; our own; never executable, so not to be made so either"),
+	VIA_NEED("munmap", "when it goes"),
+	VIA_NEED("madvise", "a guest's memory stays out of core files; free memory goes back"),
+	VIA_NEED_IS("statx", 2, AT_EMPTY_PATH | AT_STATX_DONT_SYNC,
+		    "what a descriptor is that a peer passed, and how large"),
+	VIA_NEED_IS("fcntl", 1, F_GET_SEALS, "whether memory can shrink"),
+	VIA_NEED_IS("fcntl", 1, F_ADD_SEALS, "it is made not to"),
+	VIA_NEEDS_END,
+};

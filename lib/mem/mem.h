@@ -4,6 +4,7 @@
  *
  *   mem.h, table.c   region tables: built and validated as a whole, immutable, translated with a length
  *   mapping.c        one mapped file descriptor: checks on the file, seals, reference count
+ *   memfd.c          memory of our own that others will map
  *   guard.c          a front-end that truncates its file makes us fault; this survives it
  *
  * May use base. Tables are made and freed by control, read by workers under the rule of
@@ -19,12 +20,19 @@
 #include <viaduct/error.h>
 
 #include "base/base.h"
+#include "base/calls.h"
 
 #define VIA_MEM_MAX_REGIONS 509 /* what the other back-ends offer; QEMU clips at 512 */
 
 /* What the files of one table may take of the process's addresses: an eighth, so that no front-end with
  * a file of holes takes those of all others (R13). */
 #define VIA_MEM_MAX_MAPPED (UINT64_C(1) << 44)
+
+extern const struct via_need via_mem_needs[]; /* mapping.c */
+
+/* A memfd (owned by the caller) of 'size' bytes, sealed at that size. Returns a negative errno with the
+ * reason in 'err' if there is none. Thread: any. */
+int via_memfd_create(uint64_t size, struct via_error *err);
 
 enum via_mem_policy {
 	VIA_MEM_GUARDED, /* seal if possible, else survive a truncation (the default) */

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -179,6 +178,7 @@ static void gen_destroy(struct via_port *port)
 
 static int gen_set_up(struct gen *gen, const struct via_port_config *config, struct via_error *err)
 {
+	const struct via_opener *opener = via_port_opener(config);
 	struct gen_sender *s = &gen->sender;
 	int ret = read_sender(s, config, err);
 
@@ -191,9 +191,8 @@ static int gen_set_up(struct gen *gen, const struct via_port_config *config, str
 		return via_fail(err, -ENOMEM, "no memory for %u flows", s->nr_flows);
 	if (!s->on)
 		return 0;
-	s->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	return s->timer_fd < 0 ? via_fail(err, -errno, "cannot make a timer: %s", strerror(errno))
-			       : 0;
+	s->timer_fd = opener->timer(opener->user, err);
+	return s->timer_fd < 0 ? s->timer_fd : 0;
 }
 
 static int gen_open(struct via_port **port, const struct via_port_config *config,

@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/if_tun.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -14,10 +16,13 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "base/unix.h"
+#include "mem/mem.h"
 #include "port/port.h"
 
 #define TUN_DEVICE "/dev/net/tun"
@@ -322,6 +327,37 @@ static int direct_state_file(void *user, const char *name, uint64_t size, struct
 	return fd;
 }
 
+/* ---- what has no name ---- */
+
+static int direct_link_events(void *user, struct via_error *err)
+{
+	const struct sockaddr_nl links = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	int ret, fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+	(void)user;
+	if (fd >= 0 && bind(fd, (const struct sockaddr *)&links, sizeof(links)) == 0)
+		return fd;
+	ret = via_fail(err, -errno, "cannot subscribe to changes of interfaces: %s",
+		       strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
+static int direct_shared_memory(void *user, uint64_t size, struct via_error *err)
+{
+	(void)user;
+	return via_memfd_create(size, err);
+}
+
+static int direct_timer(void *user, struct via_error *err)
+{
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+
+	(void)user;
+	return fd < 0 ? via_fail(err, -errno, "cannot make a timer: %s", strerror(errno)) : fd;
+}
+
 const struct via_opener via_opener_direct = {
 	.listen_unix = direct_listen,
 	.connect_unix = direct_connect,
@@ -330,4 +366,7 @@ const struct via_opener via_opener_direct = {
 	.tap = direct_tap,
 	.tap_setup = direct_tap_setup,
 	.state_file = direct_state_file,
+	.link_events = direct_link_events,
+	.shared_memory = direct_shared_memory,
+	.timer = direct_timer,
 };

@@ -102,6 +102,8 @@ static int check_value(const struct via_port_key *key, const char *value, struct
 
 	switch (key->kind) {
 	case VIA_KEY_STRING:
+	case VIA_KEY_USER:
+	case VIA_KEY_GROUP:
 		return *value ? 0 : wrong(key, value, "a text", err);
 	case VIA_KEY_PATH:
 		return check_path(key->name, value, err);

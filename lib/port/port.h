@@ -34,6 +34,7 @@
 #define VIA_FD_NONE (-2) /* the queue does not run: nobody looks at it */
 
 struct via_port;
+struct via_need;
 
 /*
  * How a port gets descriptors that need a path, a name or a privilege. viaductd's data process opens
@@ -61,6 +62,12 @@ struct via_opener {
 	int (*tap_setup)(void *user, const char *ifname, uint32_t mtu, struct via_error *err);
 	/* A small file, made if need be, sized 'size', for mmap(MAP_SHARED): queue positions of 'name'. */
 	int (*state_file)(void *user, const char *name, uint64_t size, struct via_error *err);
+	/* A netlink socket that tells of every change of an interface (RTMGRP_LINK). */
+	int (*link_events)(void *user, struct via_error *err);
+	/* Memory to share with a peer: via_memfd_create(). */
+	int (*shared_memory)(void *user, uint64_t size, struct via_error *err);
+	/* A timerfd of CLOCK_MONOTONIC. */
+	int (*timer)(void *user, struct via_error *err);
 	void *user; /* borrowed */
 };
 extern const struct via_opener via_opener_direct;
@@ -103,6 +110,8 @@ struct via_port_key {
 		VIA_KEY_MAC,
 		VIA_KEY_FEATURES, /* a mapping NAME: off, handed over as "NAME,NAME" of those taken away */
 		VIA_KEY_OCTAL, /* a file mode */
+		VIA_KEY_USER,  /* of this host, by name or number */
+		VIA_KEY_GROUP, /* likewise */
 	} kind;
 	uint64_t min, max;
 	const char *choices;
@@ -121,6 +130,7 @@ struct via_port_ops {
 	const char *type;                /* as in the configuration */
 	const char *help;                /* a sentence */
 	const struct via_port_key *keys; /* ends with a NULL name */
+	const struct via_need *needs;    /* of its own, beside those of lib/; NULL: none */
 
 	/* Opens. The queues exist from then on, whether or not a peer is there. Thread: control. */
 	int (*open)(struct via_port **port, const struct via_port_config *config,

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <viaduct/log.h>
 
+#include "base/calls.h"
 #include "net/net.h"
 #include "port/types.h"
 
@@ -172,7 +173,7 @@ static int try_nowait(const struct tap *tap)
 {
 	const struct iovec byte = { &(char){ 0 }, 1 };
 
-	return pwritev2(tap->queue[0].fd, &byte, 1, -1, RWF_NOWAIT) < 0 && errno == EOPNOTSUPP
+	return tap_write(tap->queue[0].fd, &byte, 1, RWF_NOWAIT) < 0 && errno == EOPNOTSUPP
 		       ? -EOPNOTSUPP
 		       : 0;
 }
@@ -299,10 +300,25 @@ static int tap_fd(struct via_port *port, uint32_t q)
 	return tap->gone ? VIA_FD_NONE : tap->queue[q].fd;
 }
 
+static const struct via_need needs[] = {
+	VIA_NEED("readv", "frames from the kernel"),
+	VIA_NEED("pwritev2", "frames to it"),
+	VIA_NEED("poll", "whether one came before a queue rests"),
+	VIA_NEED_IS("ioctl", 1, TUNSETVNETHDRSZ, "the header before each frame of a TAP"),
+	VIA_NEED_IS("ioctl", 1, TUNSETVNETLE, "its byte order"),
+	VIA_NEED_IS("ioctl", 1, TUNSETSNDBUF, "no limit on what is on its way to the kernel"),
+	VIA_NEED_IS("ioctl", 1, TUNSETOFFLOAD, "which offloads its frames may need"),
+	VIA_NEED_IS("ioctl", 1, TUNGETIFF, "a TAP's name now, and whether it is still there"),
+	VIA_NEED_IS("ioctl", 1, SIOCGIFMTU, "an interface's MTU"),
+	VIA_NEED_IS("ioctl", 1, SIOCGIFFLAGS, "whether it is up"),
+	VIA_NEEDS_END,
+};
+
 const struct via_port_ops port_tap_ops = {
 	.type = "tap",
 	.help = "a network interface of the host's kernel",
 	.keys = tap_keys,
+	.needs = needs,
 	.open = tap_open,
 	.close = tap_close,
 	.describe = tap_describe,

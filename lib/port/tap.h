@@ -14,6 +14,7 @@
 
 #include <net/if.h>
 #include <pthread.h>
+#include <sys/uio.h>
 
 #include "base/base.h"
 #include "base/batch.h"
@@ -59,6 +60,12 @@ static inline struct tap *tap_of(struct via_port *port)
 static inline bool tap_can_batch(const struct tap *tap)
 {
 	return tap->nowait_error == 0 && via_batch_ready();
+}
+
+/* writev() with flags (RWF_…): one system call for both, lest a sandbox must allow two. */
+static inline ssize_t tap_write(int fd, const struct iovec *iov, int nr_iov, int flags)
+{
+	return pwritev2(fd, iov, nr_iov, -1, flags);
 }
 
 /* ---- tap_link.c, Thread: control ---- */

@@ -9,8 +9,6 @@
  */
 #include <errno.h>
 #include <linux/if_tun.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -18,6 +16,7 @@
 #include <unistd.h>
 #include <viaduct/log.h>
 
+#include "base/calls.h"
 #include "port/tap.h"
 
 static void set_gone(struct tap *tap)
@@ -84,20 +83,18 @@ static void on_netlink(void *user, uint32_t events)
 
 	(void)events;
 	do
-		got = recv(tap->link_fd, ignored, sizeof(ignored), MSG_DONTWAIT | MSG_TRUNC);
+		got = via_recv(tap->link_fd, ignored, sizeof(ignored), MSG_DONTWAIT | MSG_TRUNC);
 	while (got > 0 || (got < 0 && errno == ENOBUFS));
 	look(tap);
 }
 
 static int subscribe(struct tap *tap)
 {
-	const struct sockaddr_nl links = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	const struct via_opener *opener = via_port_opener(&tap->port.config);
 
-	tap->link_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	tap->link_fd = opener->link_events(opener->user, NULL);
 	if (tap->link_fd < 0)
-		return -errno;
-	if (bind(tap->link_fd, (const struct sockaddr *)&links, sizeof(links)) < 0)
-		return -errno;
+		return tap->link_fd;
 	return via_loop_watch(&tap->link_watch, tap->port.config.loop, tap->link_fd, EPOLLIN,
 			      on_netlink, tap, NULL);
 }

@@ -123,7 +123,7 @@ static enum via_drop write_frame(const struct turn *turn, struct via_view *view,
 		n = point_at_frame(out->iov, &out->hdr, view);
 	else
 		n = copy_frame(out, view, fix);
-	if (via_unlikely(writev(turn->queue->fd, out->iov, n) < 0))
+	if (via_unlikely(tap_write(turn->queue->fd, out->iov, n, 0) < 0))
 		return why_refused(errno, out->iov, (uint32_t)n);
 	via_count(&turn->stats->packets, 1);
 	via_count(&turn->stats->bytes, view->len);
@@ -221,7 +221,7 @@ static void write_waiting(const struct turn *turn)
 	for (; i < n; i++) {
 		struct via_transfer *frame = &out->waiting.frame[i];
 
-		frame->moved = writev(turn->queue->fd, frame->iov, frame->nr_iov);
+		frame->moved = tap_write(turn->queue->fd, frame->iov, frame->nr_iov, 0);
 		frame->moved = frame->moved < 0 ? -errno : frame->moved;
 	}
 	count_written(turn, out->waiting.frame, n);

@@ -2,14 +2,14 @@
 /* A VM or container: the device side of a vhost-user socket (viaduct/device.h) as a port. */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <viaduct/device.h>
 #include <viaduct/log.h>
 
+#include "base/calls.h"
 #include "net/net.h"
 #include "port/features.h"
 #include "port/types.h"
@@ -150,7 +150,17 @@ static int choose_mac(const struct via_port_config *config, uint8_t mac[6], stru
  */
 static int begin_anew(int fd, uint64_t size)
 {
-	return ftruncate(fd, 0) < 0 || fallocate(fd, 0, 0, (off_t)size) < 0 ? -errno : 0;
+	struct stat st;
+	void *file;
+
+	if (via_fstat(fd, &st) < 0 || (uint64_t)st.st_size < size)
+		return -EINVAL;
+	file = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (file == MAP_FAILED)
+		return -errno;
+	memset(file, 0, size);
+	munmap(file, size);
+	return 0;
 }
 
 /* What another version has left, or a crash, is of no use and no reason not to start. */
@@ -435,20 +445,6 @@ static void vhost_user_ask_announce(struct via_port *port)
 	via_device_announce(of(port)->device);
 }
 
-static bool is_user(const char *text)
-{
-	uint32_t id;
-
-	return is_number(text, &id) || getpwnam(text);
-}
-
-static bool is_group(const char *text)
-{
-	uint32_t id;
-
-	return is_number(text, &id) || getgrnam(text);
-}
-
 static const struct via_port_key keys[] = {
 	{ .name = "socket",
 	  .kind = VIA_KEY_PATH,
@@ -465,14 +461,10 @@ static const struct via_port_key keys[] = {
 	  .max = VIA_DEVICE_MAX_PAIRS,
 	  .help = "queue pairs offered (1)" },
 	{ .name = "owner",
-	  .kind = VIA_KEY_STRING,
-	  .fits = is_user,
-	  .form = "a user of this host, by name or number",
+	  .kind = VIA_KEY_USER,
 	  .help = "user, by name or number, who owns the socket that we listen on" },
 	{ .name = "group",
-	  .kind = VIA_KEY_STRING,
-	  .fits = is_group,
-	  .form = "a group of this host, by name or number",
+	  .kind = VIA_KEY_GROUP,
 	  .help = "its group, by name or number, such as kvm or libvirt-qemu" },
 	{ .name = "perm", .kind = VIA_KEY_OCTAL, .help = "its mode, such as 0660" },
 	{ .name = "features",
@@ -494,10 +486,16 @@ static const struct via_port_key keys[] = {
 	{ .name = NULL },
 };
 
+static const struct via_need needs[] = {
+	VIA_NEED_IS("fcntl", 1, F_DUPFD_CLOEXEC, "a descriptor that outlives its other owner"),
+	VIA_NEEDS_END,
+};
+
 const struct via_port_ops port_vhost_user_ops = {
 	.type = "vhost-user",
 	.help = "serves a VM or container: the device side of a vhost-user socket",
 	.keys = keys,
+	.needs = needs,
 	.open = vhost_user_open,
 	.close = vhost_user_close,
 	.describe = vhost_user_describe,

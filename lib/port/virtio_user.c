@@ -56,11 +56,20 @@ static void on_unlink_socket(void *user, const char *path)
 	opener->unlink_unix(opener->user, path);
 }
 
+static int on_create_memory(void *user, uint64_t size, struct via_error *err)
+{
+	struct virtio_user *v = user;
+	const struct via_opener *opener = via_port_opener(&v->port.config);
+
+	return opener->shared_memory(opener->user, size, err);
+}
+
 static const struct via_driver_events events = {
 	.pair_changed = on_pair_changed,
 	.link_changed = on_link_changed,
 	.open_socket = on_open_socket,
 	.unlink_socket = on_unlink_socket,
+	.create_memory = on_create_memory,
 };
 
 /* ---- open, close, describe ---- */

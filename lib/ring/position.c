@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "base/calls.h"
 #include "ring/packed.h"
 
 /* ---- the file: a header, then one record a queue ---- */
@@ -66,7 +67,7 @@ int via_positions_map(struct via_positions **positions, int fd, uint32_t nr_queu
 	struct stat st;
 	int ret;
 
-	if (fstat(fd, &st) < 0)
+	if (via_fstat(fd, &st) < 0)
 		return via_fail(err, -errno, "position file: %s", strerror(errno));
 	if ((uint64_t)st.st_size < via_positions_size(nr_queues))
 		return via_fail(err, -EINVAL, "the position file has %lld bytes instead of %llu",

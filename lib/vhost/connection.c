@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/calls.h"
 #include "base/tell.h"
 
 /* Messages that one turn of the loop serves: a peer that sends as fast as we answer shares. */
@@ -169,8 +170,8 @@ static void end_at_fault(struct vu_conn *c, const char *why)
 static void flush(struct vu_conn *c)
 {
 	while (c->out_sent < c->out_len) {
-		ssize_t n = send(c->fd, c->out + c->out_sent, c->out_len - c->out_sent,
-				 MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = via_send(c->fd, c->out + c->out_sent, c->out_len - c->out_sent,
+				     MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -360,7 +361,7 @@ bool vu_conn_is_gone(const struct vu_conn *c)
 {
 	char byte;
 
-	return c->dead || recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+	return c->dead || via_recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 /* ---- life ---- */

@@ -10,6 +10,7 @@
  * use to anybody, and could be made to block or to raise a signal.)
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -120,3 +121,10 @@ int vu_notifier_inband(struct vu_queue *q, int which, struct via_error *err)
 	*n = new;
 	return 0;
 }
+
+const struct via_need vu_needs[] = {
+	VIA_NEED("eventfd2", "kicks that come as messages; what wakes control for a device"),
+	VIA_NEED("getsockopt", "which process a front-end is; what kind of socket one passed"),
+	VIA_NEED_IS("fcntl", 1, F_DUPFD_CLOEXEC, "a kick that is watched outlives the front-end's"),
+	VIA_NEEDS_END,
+};

@@ -42,12 +42,15 @@
 #include <viaduct/log.h>
 
 #include "base/base.h"
+#include "base/calls.h"
 #include "mem/mem.h"
 #include "net/net.h"
 #include "ring/position.h"
 #include "ring/ring.h"
 #include "vhost/connection.h"
 #include "vhost/message.h"
+
+extern const struct via_need vu_needs[]; /* kick.c */
 
 /* ---- what waits for workers ---- */
 

@@ -194,7 +194,7 @@ static int build(struct rig *rig, struct via_error *err)
 
 	if (ret < 0)
 		return ret;
-	rig->d.cfg = cfg_from_yaml(yaml, sizeof(yaml) - 1, &m);
+	rig->d.cfg = cfg_from_yaml(yaml, sizeof(yaml) - 1, CFG_HOST_ASK, &m);
 	if (!rig->d.cfg)
 		via_fail(err, -EINVAL, "the configuration: %s", m.n ? m.list[0].text : "");
 	mistakes_fini(&m);
@@ -252,7 +252,9 @@ static void take_down(struct rig *rig)
 enum cycle_end cycle_control(struct cycle_story *story)
 {
 	static char answer[ANSWER_SIZE];
-	struct rig rig = { .d = { .running_fd = -1,
+	static struct kept kept;
+	struct rig rig = { .d = { .kept = &kept,
+				  .uid = geteuid(),
 				  .capture_fd = -1,
 				  .opener = &via_opener_direct,
 				  .change_ended = on_change_ended,
@@ -264,7 +266,6 @@ enum cycle_end cycle_control(struct cycle_story *story)
 	struct via_error err = { "" };
 
 	faults_ignore(true);
-	rig.d.running_fd = memfd_create("running", MFD_CLOEXEC);
 	if (pipe2(rig.capture, O_CLOEXEC) < 0)
 		abort();
 	faults_ignore(false);
@@ -274,7 +275,6 @@ enum cycle_end cycle_control(struct cycle_story *story)
 		talk(&rig);
 	take_down(&rig);
 	faults_ignore(true);
-	close(rig.d.running_fd);
 	close(rig.capture[0]);
 	close(rig.capture[1]);
 	if (rig.sock >= 0)
@@ -298,7 +298,7 @@ static const char *const texts[] = {
 static char *read_and_write(struct cycle_story *story, const char *text, enum cycle_end *end)
 {
 	struct mistakes m = { 0 };
-	struct cfg *cfg = cfg_from_yaml(text, strlen(text), &m);
+	struct cfg *cfg = cfg_from_yaml(text, strlen(text), CFG_HOST_ASK, &m);
 	struct node *tree = cfg ? cfg_to_node(cfg) : NULL;
 	char *written = tree ? node_to_yaml(tree) : NULL;
 
@@ -333,7 +333,7 @@ static enum cycle_end check_mistake(struct cycle_story *story)
 {
 	static const char wrong[] = "worker: 3\nports:\n  - {name: x, type: sinc}\n";
 	struct mistakes m = { 0 };
-	struct cfg *cfg = cfg_from_yaml(wrong, sizeof(wrong) - 1, &m);
+	struct cfg *cfg = cfg_from_yaml(wrong, sizeof(wrong) - 1, CFG_HOST_ASK, &m);
 	enum cycle_end end = CYCLE_PASSED;
 
 	if (cfg || !m.n)

@@ -14,7 +14,7 @@
 static char *mistakes_of(const char *yaml)
 {
 	struct mistakes m = { 0 };
-	struct cfg *cfg = cfg_from_yaml(yaml, strlen(yaml), &m);
+	struct cfg *cfg = cfg_from_yaml(yaml, strlen(yaml), CFG_HOST_ASK, &m);
 	char *text = NULL;
 	size_t size = 0;
 	FILE *out = open_memstream(&text, &size);
@@ -53,7 +53,7 @@ static void every_mistake_is_answered_with_its_line_and_what_would_be_right(void
 static struct cfg *read_good(const char *yaml)
 {
 	struct mistakes m = { 0 };
-	struct cfg *cfg = cfg_from_yaml(yaml, strlen(yaml), &m);
+	struct cfg *cfg = cfg_from_yaml(yaml, strlen(yaml), CFG_HOST_ASK, &m);
 
 	for (size_t i = 0; i < m.n; i++)
 		print_message("%u: %s\n", m.list[i].line, m.list[i].text);
@@ -213,7 +213,8 @@ static void every_prefix_and_every_damaged_byte_is_survived(void **state)
 
 			memcpy(copy, text, sizeof(text));
 			copy[size] = (char)damage;
-			cfg = cfg_from_yaml(copy, damage ? sizeof(text) - 1 : size, &m);
+			cfg = cfg_from_yaml(copy, damage ? sizeof(text) - 1 : size, CFG_HOST_ASK,
+					    &m);
 			assert_true(!cfg == (m.n > 0));
 			cfg_free(cfg);
 			mistakes_fini(&m);

@@ -52,12 +52,12 @@ static void rig_open(struct rig *rig)
 	struct mistakes m = { 0 };
 	struct sw_config config = { .nr_workers = 1 };
 
-	*rig = (struct rig){ .d = { .running_fd = -1,
-				    .capture_fd = -1,
+	*rig = (struct rig){ .d = { .capture_fd = -1,
+				    .uid = geteuid(),
 				    .opener = &via_opener_direct,
 				    .change_ended = on_change_ended,
 				    .end = on_end } };
-	rig->d.cfg = cfg_from_yaml(yaml, sizeof(yaml) - 1, &m);
+	rig->d.cfg = cfg_from_yaml(yaml, sizeof(yaml) - 1, CFG_HOST_ASK, &m);
 	assert_non_null(rig->d.cfg);
 	assert_int_equal(via_loop_create(&rig->d.loop, NULL), 0);
 	config.loop = rig->d.loop;

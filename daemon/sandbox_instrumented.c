@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A build with sanitizers or coverage: their runtimes look at maps, stop threads to look for leaks, run a
+ * symbolizer, write what they counted. Such a build shows that our own code keeps to its lists no more
+ * than loosely; the plain one does.
+ */
+#include "daemon/sandbox.h"
+
+#define RUNTIME(call) VIA_NEED(call, "the runtime of a sanitizer or of coverage")
+
+const struct via_need build_needs[] = {
+	RUNTIME("clone"),
+	RUNTIME("clone3"),
+	RUNTIME("dup"),
+	RUNTIME("dup2"),
+	RUNTIME("execve"),
+	RUNTIME("fcntl"),
+	RUNTIME("ftruncate"),
+	RUNTIME("getcwd"),
+	RUNTIME("getdents"),
+	RUNTIME("getdents64"),
+	RUNTIME("getpid"),
+	RUNTIME("getppid"),
+	RUNTIME("getrandom"),
+	RUNTIME("getrlimit"),
+	RUNTIME("gettid"),
+	RUNTIME("ioctl"),
+	RUNTIME("kill"),
+	RUNTIME("lseek"),
+	RUNTIME("mkdir"),
+	RUNTIME("mprotect"),
+	RUNTIME("mremap"),
+	RUNTIME("nanosleep"),
+	RUNTIME("newfstatat"),
+	RUNTIME("openat"),
+	RUNTIME("open"),
+	RUNTIME("pipe2"),
+	RUNTIME("prctl"),
+	RUNTIME("pread64"),
+	RUNTIME("prlimit64"),
+	RUNTIME("process_vm_readv"),
+	RUNTIME("ptrace"),
+	RUNTIME("readlink"),
+	RUNTIME("readlinkat"),
+	RUNTIME("rseq"),
+	RUNTIME("rt_sigaction"),
+	RUNTIME("rt_sigprocmask"),
+	RUNTIME("sched_getaffinity"),
+	RUNTIME("sched_yield"),
+	RUNTIME("set_robust_list"),
+	RUNTIME("setrlimit"),
+	RUNTIME("sigaltstack"),
+	RUNTIME("socketpair"),
+	RUNTIME("stat"),
+	RUNTIME("sysinfo"),
+	RUNTIME("uname"),
+	RUNTIME("unlink"),
+	RUNTIME("vfork"),
+	RUNTIME("wait4"),
+	RUNTIME("waitid"),
+	RUNTIME("getuid"),
+	RUNTIME("geteuid"),
+	RUNTIME("access"),
+	RUNTIME("lstat"),
+	RUNTIME("tgkill"),
+	RUNTIME("clock_nanosleep"),
+	RUNTIME("pipe"),
+	RUNTIME("statfs"),
+	VIA_NEEDS_END,
+};
+const bool build_opens_files = true;
