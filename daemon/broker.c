@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -42,9 +43,16 @@
 #define VIADUCT_LIBEXECDIR "/usr/local/libexec"
 #endif
 
+/* Interfaces that we have made or that the file names, by number: a name may be somebody else's later. */
+struct taps {
+	unsigned int *index;
+	uint32_t nr;
+};
+
 struct broker {
-	const struct broker_setup *setup;
+	struct broker_setup *setup;
 	struct broker_files files;
+	struct taps taps;
 	int signal_fd, channel, kept_fd, control_fd, metrics_fd; /* -1: not there */
 	pid_t data, exporter;                                    /* 0: not there */
 	bool ready, ending;
@@ -54,31 +62,86 @@ struct broker {
 	char exporter_path[PATH_MAX];
 };
 
+static bool taps_have(const struct taps *taps, unsigned int index)
+{
+	for (uint32_t i = 0; i < taps->nr; i++)
+		if (taps->index[i] == index)
+			return true;
+	return false;
+}
+
+/* Those that are gone make room. */
+static void taps_forget_gone(struct taps *taps)
+{
+	char ifname[IFNAMSIZ];
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < taps->nr; i++)
+		if (if_indextoname(taps->index[i], ifname))
+			taps->index[kept++] = taps->index[i];
+	taps->nr = kept;
+}
+
+/* Without memory it cannot be set up. */
+static void taps_add(struct taps *taps, unsigned int index)
+{
+	unsigned int *larger;
+
+	if (index == 0 || taps_have(taps, index))
+		return;
+	taps_forget_gone(taps);
+	larger = realloc(taps->index, (taps->nr + 1) * sizeof(*larger));
+	if (!larger)
+		return;
+	taps->index = larger;
+	larger[taps->nr++] = index;
+}
+
 /* ---- requests ---- */
 
 typedef int broker_fn(struct broker *broker, struct broker_request *request,
 		      struct broker_reply *reply, bool *keep_fd);
 
+/* What a taken-over data process asks for is nothing that the operator has named. */
+static int check_socket(struct broker *broker, const char *path, struct via_error *err)
+{
+	if (path[0] != '/' || strlen(path) >= DAEMON_PATH_SIZE)
+		return via_fail(err, -EINVAL, "'%.64s' is no path of a socket", path);
+	if (broker_is_own(&broker->files, path))
+		return via_fail(err, -EPERM, "the socket '%s' is no port's", path);
+	if (grants_has_socket(&broker->setup->grants, path))
+		return 0;
+	return via_fail(
+		err, -EPERM,
+		"the socket '%s' is not in the configuration file, nor in a directory of its "
+		"socket_dirs, nor beside the control socket; add it there and reload",
+		path);
+}
+
 static int do_listen(struct broker *broker, struct broker_request *request,
 		     struct broker_reply *reply, bool *keep_fd)
 {
-	if (request->text[0] != '/' || strlen(request->text) >= DAEMON_PATH_SIZE)
-		return via_fail(&reply->err, -EINVAL, "'%.64s' is no path of a socket",
-				request->text);
+	int ret = check_socket(broker, request->text, &reply->err);
+
+	if (ret == 0 && broker->files.nr_sockets > SW_MAX_PORTS)
+		ret = via_fail(&reply->err, -EMFILE, "more sockets than there can be ports");
 	*keep_fd = true;
-	return broker_listen(&broker->files, request->text, request->uid, request->gid,
-			     request->mode, &reply->err);
+	return ret < 0 ? ret
+		       : broker_listen(&broker->files, request->text, request->uid, request->gid,
+				       request->mode == UINT32_MAX ? UINT32_MAX
+								   : request->mode & 0777,
+				       &reply->err);
 }
 
 static int do_connect(struct broker *broker, struct broker_request *request,
 		      struct broker_reply *reply, bool *keep_fd)
 {
-	(void)broker;
+	int ret = check_socket(broker, request->text, &reply->err);
+
 	(void)keep_fd;
-	if (request->text[0] != '/' || strlen(request->text) >= DAEMON_PATH_SIZE)
-		return via_fail(&reply->err, -EINVAL, "'%.64s' is no path of a socket",
-				request->text);
-	return via_opener_direct.connect_unix(via_opener_direct.user, request->text, &reply->err);
+	return ret < 0 ? ret
+		       : via_opener_direct.connect_unix(via_opener_direct.user, request->text,
+							&reply->err);
 }
 
 static int do_unlink(struct broker *broker, struct broker_request *request,
@@ -86,7 +149,7 @@ static int do_unlink(struct broker *broker, struct broker_request *request,
 {
 	(void)reply;
 	(void)keep_fd;
-	if (strcmp(request->text, broker->setup->control) != 0)
+	if (!broker_is_own(&broker->files, request->text))
 		broker_unlink(&broker->files, request->text);
 	return 0;
 }
@@ -104,17 +167,37 @@ static int take_ifname(const struct broker_request *request, char ifname[IFNAMSI
 	return 0;
 }
 
+/*
+ * An interface that exists and that the file does not name is somebody's: it is used with no more rights
+ * than our user has, which is what 'ip tuntap add … user' gives.
+ */
+static bool is_ours(const struct broker *broker, const char *ifname)
+{
+	const unsigned int index = if_nametoindex(ifname);
+
+	if (index == 0)
+		return errno == ENODEV;
+	return taps_have(&broker->taps, index) ||
+	       grants_has_interface(&broker->setup->grants, ifname);
+}
+
 static int do_tap(struct broker *broker, struct broker_request *request, struct broker_reply *reply,
 		  bool *keep_fd)
 {
-	int ret = take_ifname(request, reply->name, &reply->err);
+	int fd, ret = take_ifname(request, reply->name, &reply->err);
+	bool ours;
 
-	(void)broker;
 	(void)keep_fd;
 	if (ret < 0)
 		return ret;
-	return via_opener_direct.tap(via_opener_direct.user, reply->name, request->number,
-				     &reply->err);
+	ours = is_ours(broker, reply->name);
+	if (ours)
+		privileges_use(PRIVILEGES_INTERFACES | PRIVILEGES_PATHS);
+	fd = via_opener_direct.tap(via_opener_direct.user, reply->name, request->number,
+				   &reply->err);
+	if (fd >= 0 && ours)
+		taps_add(&broker->taps, if_nametoindex(reply->name));
+	return fd;
 }
 
 static int do_tap_setup(struct broker *broker, struct broker_request *request,
@@ -122,8 +205,9 @@ static int do_tap_setup(struct broker *broker, struct broker_request *request,
 {
 	int ret = take_ifname(request, reply->name, &reply->err);
 
-	(void)broker;
 	(void)keep_fd;
+	if (ret == 0 && taps_have(&broker->taps, if_nametoindex(reply->name)))
+		privileges_use(PRIVILEGES_INTERFACES);
 	if (ret == 0)
 		ret = via_opener_direct.tap_setup(via_opener_direct.user, reply->name,
 						  request->number, &reply->err);
@@ -155,12 +239,45 @@ static int do_forget_state(struct broker *broker, struct broker_request *request
 	return 0;
 }
 
+/* Takes note of what the file names by now. What is wrong with it stops nobody here: the data process,
+ * which gets the same text, refuses it. */
+static int take_config(struct broker *broker, const char *text, size_t size,
+		       struct broker_reply *reply)
+{
+	struct mistakes m = { 0 };
+	struct cfg *cfg = cfg_from_yaml(text, size, CFG_HOST_ASK, &m);
+	int ret = cfg ? grants_add(&broker->setup->grants, cfg) : 0;
+
+	if (m.n) {
+		reply->id = m.list[0].line;
+		via_fail(&reply->err, 0, "%s", m.list[0].text);
+	}
+	mistakes_fini(&m);
+	cfg_free(cfg);
+	malloc_trim(0);
+	return ret;
+}
+
 static int do_read_config(struct broker *broker, struct broker_request *request,
 			  struct broker_reply *reply, bool *keep_fd)
 {
+	int ret, fd = broker_config_file(&broker->files, &reply->err);
+	char *text = NULL;
+	size_t size;
+
 	(void)request;
 	(void)keep_fd;
-	return broker_config_file(&broker->files, &reply->err);
+	if (fd < 0)
+		return fd;
+	text = daemon_read_fd(fd, &size, &reply->err);
+	close(fd);
+	if (!text)
+		return -EIO;
+	ret = take_config(broker, text, size, reply);
+	fd = ret < 0 ? via_fail(&reply->err, ret, "no memory to take note of the file")
+		     : broker_text(text, size, &reply->err);
+	free(text);
+	return fd;
 }
 
 static int do_link_events(struct broker *broker, struct broker_request *request,
@@ -200,21 +317,22 @@ static int do_ready(struct broker *broker, struct broker_request *request,
 
 static const struct {
 	broker_fn *serve;
-	bool gives_fd; /* what 'serve' returns is a descriptor, else 0 */
+	bool gives_fd;     /* what 'serve' returns is a descriptor, else 0 */
+	unsigned int uses; /* privileges */
 } kinds[BROKER_NR_KINDS] = {
-	[BROKER_LISTEN_UNIX] = { do_listen, true },
-	[BROKER_CONNECT_UNIX] = { do_connect, true },
-	[BROKER_ACCOUNT] = { do_account, false },
-	[BROKER_UNLINK_UNIX] = { do_unlink, false },
-	[BROKER_TAP] = { do_tap, true },
-	[BROKER_TAP_SETUP] = { do_tap_setup, false },
-	[BROKER_STATE_FILE] = { do_state_file, true },
-	[BROKER_FORGET_STATE] = { do_forget_state, false },
-	[BROKER_READ_CONFIG] = { do_read_config, true },
-	[BROKER_LINK_EVENTS] = { do_link_events, true },
-	[BROKER_SHARED_MEMORY] = { do_shared_memory, true },
-	[BROKER_TIMER] = { do_timer, true },
-	[BROKER_READY] = { do_ready, false },
+	[BROKER_LISTEN_UNIX] = { do_listen, true, PRIVILEGES_PATHS | PRIVILEGES_OWNERS },
+	[BROKER_CONNECT_UNIX] = { do_connect, true, PRIVILEGES_PATHS },
+	[BROKER_ACCOUNT] = { do_account, false, PRIVILEGES_NONE },
+	[BROKER_UNLINK_UNIX] = { do_unlink, false, PRIVILEGES_PATHS | PRIVILEGES_OWNERS },
+	[BROKER_TAP] = { do_tap, true, PRIVILEGES_NONE }, /* it depends */
+	[BROKER_TAP_SETUP] = { do_tap_setup, false, PRIVILEGES_NONE },
+	[BROKER_STATE_FILE] = { do_state_file, true, PRIVILEGES_PATHS },
+	[BROKER_FORGET_STATE] = { do_forget_state, false, PRIVILEGES_PATHS },
+	[BROKER_READ_CONFIG] = { do_read_config, true, PRIVILEGES_PATHS },
+	[BROKER_LINK_EVENTS] = { do_link_events, true, PRIVILEGES_NONE },
+	[BROKER_SHARED_MEMORY] = { do_shared_memory, true, PRIVILEGES_NONE },
+	[BROKER_TIMER] = { do_timer, true, PRIVILEGES_NONE },
+	[BROKER_READY] = { do_ready, false, PRIVILEGES_NONE },
 };
 
 /* The data process waits for its answer: where a descriptor cannot be passed it is told so, and where
@@ -245,11 +363,14 @@ static void serve_request(struct broker *broker, struct broker_request *request)
 	if (request->kind >= BROKER_NR_KINDS || !kinds[request->kind].serve) {
 		reply.ret = via_fail(&reply.err, -EINVAL, "the broker knows no request %u",
 				     request->kind);
-	} else if (kinds[request->kind].gives_fd) {
-		fd = kinds[request->kind].serve(broker, request, &reply, &keep_fd);
-		reply.ret = fd < 0 ? fd : 0;
 	} else {
+		privileges_use(kinds[request->kind].uses);
 		reply.ret = kinds[request->kind].serve(broker, request, &reply, &keep_fd);
+		privileges_use(PRIVILEGES_NONE);
+		if (kinds[request->kind].gives_fd && reply.ret >= 0) {
+			fd = reply.ret;
+			reply.ret = 0;
+		}
 	}
 	send_reply(broker, &reply, fd);
 	if (fd >= 0 && !keep_fd)
@@ -294,7 +415,7 @@ static int become_data_process(struct broker *broker, int channel)
 	close(broker->signal_fd);
 	if (broker->metrics_fd >= 0)
 		close(broker->metrics_fd);
-	if (privileges_drop(setup->user, setup->uid, setup->gid, &err) < 0) {
+	if (privileges_drop(&err) < 0) {
 		via_log(VIA_LOG_ERROR, "%s", err.text);
 		return EXIT_FAILURE;
 	}
@@ -346,8 +467,8 @@ static void exec_exporter(struct broker *broker)
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (privileges_drop(setup->user, setup->uid, setup->gid, &err) < 0 ||
-	    dup2(broker->metrics_fd, 3) < 0 || fcntl(3, F_SETFD, 0) < 0)
+	if (privileges_drop(&err) < 0 || dup2(broker->metrics_fd, 3) < 0 ||
+	    fcntl(3, F_SETFD, 0) < 0)
 		_exit(EXIT_FAILURE);
 	execl(broker->exporter_path, "viaduct-exporter", "--fd", "3", "-s", setup->control, NULL);
 	_exit(EXIT_FAILURE);
@@ -507,14 +628,22 @@ static void run(struct broker *broker)
 
 /* ---- start ---- */
 
+/* A socket of our own, whose name no port may take. */
+static int listen_own(struct broker *broker, const char *path, uint32_t mode, struct via_error *err)
+{
+	int fd;
+
+	privileges_use(PRIVILEGES_PATHS);
+	fd = broker_listen(&broker->files, path, UINT32_MAX, UINT32_MAX, mode, err);
+	privileges_use(PRIVILEGES_NONE);
+	if (fd >= 0)
+		broker->files.sockets[broker->files.nr_sockets - 1].is_own = true;
+	return fd;
+}
+
 static int open_control(struct broker *broker, struct via_error *err)
 {
-	const struct broker_setup *setup = broker->setup;
-	bool becomes = setup->user == PRIVILEGES_BECOME_USER;
-
-	broker->control_fd =
-		broker_listen(&broker->files, setup->control, becomes ? setup->uid : UINT32_MAX,
-			      becomes ? setup->gid : UINT32_MAX, 0660, err);
+	broker->control_fd = listen_own(broker, broker->setup->control, 0660, err);
 	return broker->control_fd < 0 ? via_fail_in(err, broker->control_fd, "control") : 0;
 }
 
@@ -553,7 +682,7 @@ static int open_metrics(struct broker *broker, struct via_error *err)
 	if (strncmp(address, "unix:", 5) != 0)
 		fd = broker_listen_tcp(address, err);
 	else
-		fd = broker_listen(&broker->files, address + 5, UINT32_MAX, UINT32_MAX, 0666, err);
+		fd = listen_own(broker, address + 5, 0666, err);
 	if (fd < 0)
 		return strncmp(err->text, "metrics", 7) == 0 ? fd : via_fail_in(err, fd, "metrics");
 	/* Of our own: the list of sockets closes its descriptor itself. */
@@ -589,18 +718,21 @@ static int open_signals(struct broker *broker, struct via_error *err)
 
 static int start(struct broker *broker, struct via_error *err)
 {
+	const struct broker_setup *setup = broker->setup;
 	int ret = open_signals(broker, err);
 
 	if (ret == 0)
 		ret = open_kept(broker, err);
 	if (ret == 0)
-		ret = open_control(broker, err);
+		ret = open_metrics(broker, err); /* its port may be one of root's */
 	if (ret == 0)
-		ret = open_metrics(broker, err);
+		ret = privileges_keep_few(setup->user, setup->uid, setup->gid, err);
+	if (ret == 0)
+		ret = open_control(broker, err);
 	return ret;
 }
 
-int broker_run(const struct broker_setup *setup)
+int broker_run(struct broker_setup *setup)
 {
 	struct broker broker = { .setup = setup,
 				 .files = { .patient_until_us = via_clock_us() + BROKER_PATIENCE_US,
@@ -622,6 +754,8 @@ int broker_run(const struct broker_setup *setup)
 		start_exporter(&broker);
 		run(&broker);
 	}
+	privileges_use(PRIVILEGES_PATHS | PRIVILEGES_OWNERS);
 	broker_unlink_all(&broker.files);
+	free(broker.taps.index);
 	return broker.status;
 }

@@ -4,8 +4,8 @@
  *
  * One SOCK_SEQPACKET pair: the data process sends a request of fixed layout, the broker answers it
  * with one reply, and a descriptor beside it where there is one. The broker treats requests as those
- * of a process that may have been taken over: kinds, lengths and names are checked, and it removes
- * nothing that it has not made.
+ * of a process that may have been taken over: it opens what the configuration that it has read itself names
+ * (grants.h), sets up no interface and removes no file that it has not made.
  */
 #ifndef VIA_DAEMON_BROKER_H
 #define VIA_DAEMON_BROKER_H
@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "daemon/daemon.h"
+#include "daemon/grants.h"
 #include "daemon/privileges.h"
 #include "port/port.h"
 
@@ -28,11 +29,12 @@ enum broker_kind {
 	BROKER_TAP_SETUP,       /* text: interface name; number: MTU */
 	BROKER_STATE_FILE,      /* text: name; size → descriptor */
 	BROKER_FORGET_STATE,    /* text: name */
-	BROKER_READ_CONFIG,     /* → descriptor of the --config file, for reading */
-	BROKER_LINK_EVENTS,     /* → a netlink socket */
-	BROKER_SHARED_MEMORY,   /* size → a memfd */
-	BROKER_TIMER,           /* → a timerfd */
-	BROKER_READY,           /* the data process serves; text: a summary for the log */
+	BROKER_READ_CONFIG, /* → a memfd with the --config file's text; err, id: what is wrong with
+				 * it on this host, in which line */
+	BROKER_LINK_EVENTS,   /* → a netlink socket */
+	BROKER_SHARED_MEMORY, /* size → a memfd */
+	BROKER_TIMER,         /* → a timerfd */
+	BROKER_READY,         /* the data process serves; text: a summary for the log */
 	BROKER_NR_KINDS,
 };
 
@@ -60,6 +62,7 @@ struct broker_setup {
 	const char *config_text; /* what it holds, checked */
 	size_t config_size;
 	const char *control, *metrics, *run_dir; /* 'metrics' may be NULL */
+	struct grants grants;                    /* of the same; grows at reloads */
 	enum privileges_user user;               /* what the data process becomes */
 	uid_t uid;
 	gid_t gid;
@@ -69,13 +72,14 @@ struct broker_setup {
  * Opens the sockets, starts the data process (and the exporter) and serves it until it ends or a
  * signal ends both. Returns the exit status of the program.
  */
-int broker_run(const struct broker_setup *setup);
+int broker_run(struct broker_setup *setup);
 
 /* ---- broker_open.c ---- */
 
 struct broker_socket { /* a listening socket that we made */
 	char path[DAEMON_PATH_SIZE];
-	int fd; /* kept, so that connections wait while the data process restarts */
+	int fd;      /* kept, so that connections wait while the data process restarts */
+	bool is_own; /* the control or metrics socket: no port's */
 	uint64_t dev, ino;
 };
 
@@ -83,6 +87,7 @@ struct broker_files {
 	struct broker_socket *sockets;
 	uint32_t nr_sockets;
 	const char *run_dir, *config_path; /* borrowed */
+	uint32_t nr_states;                /* files that were made */
 	uint64_t patient_until_us;         /* until then a socket that is in use may become free */
 };
 
@@ -97,12 +102,17 @@ struct broker_files {
 int broker_listen(struct broker_files *files, const char *path, uint32_t uid, uint32_t gid,
 		  uint32_t mode, struct via_error *err);
 void broker_unlink(struct broker_files *files, const char *path);
+/* Whether it is the control or the metrics socket. */
+bool broker_is_own(struct broker_files *files, const char *path);
 void broker_unlink_all(struct broker_files *files);
 /* A descriptor (owned by the caller) of NAME.state in the run directory; a file of another size is
  * emptied. */
-int broker_state_file(const struct broker_files *files, const char *name, uint64_t size,
+int broker_state_file(struct broker_files *files, const char *name, uint64_t size,
 		      struct via_error *err);
-void broker_forget_state(const struct broker_files *files, const char *name);
+void broker_forget_state(struct broker_files *files, const char *name);
+/* A memfd (owned by the caller) to read this text from. */
+int broker_text(const char *text, size_t size, struct via_error *err);
+/* A descriptor of the --config file. */
 int broker_config_file(const struct broker_files *files, struct via_error *err);
 /* A listening TCP socket for "address:port". Owned by the caller. */
 int broker_listen_tcp(const char *address, struct via_error *err);
@@ -115,8 +125,12 @@ struct broker_client {
 	struct via_opener opener; /* its 'user' is this struct */
 };
 void broker_client_init(struct broker_client *client, int sock);
-/* Reads the --config file anew. Returns its text (to free()) or NULL with the reason in 'err'. */
-char *broker_read_config(struct broker_client *client, size_t *size, struct via_error *err);
+/*
+ * Has the --config file read anew. Returns its text (to free()), and in 'm' what this host lacks of it; or
+ * NULL with the reason in 'err'.
+ */
+char *broker_read_config(struct broker_client *client, size_t *size, struct mistakes *m,
+			 struct via_error *err);
 /* Removes the state file of a port that is gone for good. */
 void broker_forget(struct broker_client *client, const char *name);
 void broker_say_ready(struct broker_client *client, const char *summary);

@@ -215,7 +215,8 @@ void broker_say_ready(struct broker_client *client, const char *summary)
 	ask(client, &request, &reply, &fd, NULL);
 }
 
-char *broker_read_config(struct broker_client *client, size_t *size, struct via_error *err)
+char *broker_read_config(struct broker_client *client, size_t *size, struct mistakes *m,
+			 struct via_error *err)
 {
 	struct broker_request request = { .kind = BROKER_READ_CONFIG };
 	struct broker_reply reply;
@@ -226,5 +227,7 @@ char *broker_read_config(struct broker_client *client, size_t *size, struct via_
 		return NULL;
 	text = daemon_read_fd(fd, size, err);
 	close(fd);
+	if (text && reply.err.text[0])
+		mistakes_add(m, reply.id, "%s", reply.err.text);
 	return text;
 }

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -23,7 +24,7 @@
 #include "base/base.h"
 #include "daemon/broker.h"
 
-#define STATE_FILE_MAX    (1024 * 1024) /* bytes */
+#define STATE_FILE_MAX    (128 * 1024) /* bytes; of 128 queue pairs it has a third */
 #define CLAIM_PATIENCE_MS 1000
 
 static void directory_of(const char *path, char dir[DAEMON_PATH_SIZE])
@@ -112,6 +113,13 @@ static struct broker_socket *find_socket(struct broker_files *files, const char 
 		if (strcmp(files->sockets[i].path, path) == 0)
 			return &files->sockets[i];
 	return NULL;
+}
+
+bool broker_is_own(struct broker_files *files, const char *path)
+{
+	const struct broker_socket *socket = find_socket(files, path);
+
+	return socket && socket->is_own;
 }
 
 static bool is_ours(const struct broker_socket *socket)
@@ -248,7 +256,23 @@ static int claim(int fd, const char *path, struct via_error *err)
 	return via_fail(err, -error, "cannot lock '%s': %s", path, strerror(error));
 }
 
-int broker_state_file(const struct broker_files *files, const char *name, uint64_t size,
+/* As many as there can be ports are made, lest who has taken over the data process fills the file system. */
+static int open_state(struct broker_files *files, const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd >= 0 || errno != ENOENT)
+		return fd;
+	if (files->nr_states >= SW_MAX_PORTS) {
+		errno = ENOSPC;
+		return -1;
+	}
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	files->nr_states += fd >= 0;
+	return fd;
+}
+
+int broker_state_file(struct broker_files *files, const char *name, uint64_t size,
 		      struct via_error *err)
 {
 	char path[512];
@@ -261,7 +285,7 @@ int broker_state_file(const struct broker_files *files, const char *name, uint64
 		ret = make_directory(files->run_dir, "run_dir", err);
 	if (ret < 0)
 		return ret;
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = open_state(files, path);
 	if (fd < 0)
 		return via_fail(err, -errno, "cannot open '%s': %s", path, strerror(errno));
 	ret = claim(fd, path, err);
@@ -275,12 +299,24 @@ int broker_state_file(const struct broker_files *files, const char *name, uint64
 	return fd;
 }
 
-void broker_forget_state(const struct broker_files *files, const char *name)
+void broker_forget_state(struct broker_files *files, const char *name)
 {
 	char path[512];
 
-	if (state_path(files, name, path, NULL) == 0)
-		unlink(path);
+	if (state_path(files, name, path, NULL) == 0 && unlink(path) == 0 && files->nr_states)
+		files->nr_states--;
+}
+
+int broker_text(const char *text, size_t size, struct via_error *err)
+{
+	int ret, fd = memfd_create("viaduct-text", MFD_CLOEXEC);
+
+	if (fd >= 0 && write(fd, text, size) == (ssize_t)size && lseek(fd, 0, SEEK_SET) == 0)
+		return fd;
+	ret = via_fail(err, -errno, "no memory for %zu bytes: %s", size, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return ret;
 }
 
 int broker_config_file(const struct broker_files *files, struct via_error *err)

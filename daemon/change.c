@@ -446,6 +446,18 @@ static void collect_statics(struct change *change, const struct cfg *wanted)
 			change->statics[change->nr_statics++] = wanted->statics[i];
 }
 
+/* The broker knows of them already. */
+static void take_socket_dirs(struct cfg *now, struct cfg *wanted)
+{
+	char **dirs = now->socket_dirs;
+	uint32_t nr_dirs = now->nr_socket_dirs;
+
+	now->socket_dirs = wanted->socket_dirs;
+	now->nr_socket_dirs = wanted->nr_socket_dirs;
+	wanted->socket_dirs = dirs;
+	wanted->nr_socket_dirs = nr_dirs;
+}
+
 void change_collect(struct change *change, struct cfg *wanted)
 {
 	struct cfg *now = change->d->cfg;
@@ -455,6 +467,7 @@ void change_collect(struct change *change, struct cfg *wanted)
 	if (now->poll_us != wanted->poll_us &&
 	    change_set_poll_us(change->d, wanted->poll_us, &err) < 0)
 		report(change, "failed", "poll_us: %s", err.text);
+	take_socket_dirs(now, wanted);
 	collect_statics(change, wanted);
 	for (uint32_t i = now->nr_ports; i-- > 0;)
 		if (!cfg_find_port(wanted, now->ports[i]->name))

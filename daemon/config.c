@@ -115,6 +115,9 @@ void cfg_free(struct cfg *cfg)
 	free(cfg->control);
 	free(cfg->metrics);
 	free(cfg->run_dir);
+	for (uint32_t i = 0; i < cfg->nr_socket_dirs; i++)
+		free(cfg->socket_dirs[i]);
+	free(cfg->socket_dirs);
 	free(cfg->user);
 	free(cfg->group);
 	free(cfg);
@@ -237,6 +240,20 @@ int cfg_add_static(struct cfg *cfg, const struct cfg_static *entry)
 	cfg->statics = statics;
 	cfg_remove_static(cfg, entry->mac, entry->vlan);
 	statics[cfg->nr_statics++] = *entry;
+	return 0;
+}
+
+int cfg_add_socket_dir(struct cfg *cfg, const char *dir)
+{
+	char **dirs = realloc(cfg->socket_dirs, (cfg->nr_socket_dirs + 1) * sizeof(char *));
+
+	if (!dirs)
+		return -1;
+	cfg->socket_dirs = dirs;
+	dirs[cfg->nr_socket_dirs] = strdup(dir);
+	if (!dirs[cfg->nr_socket_dirs])
+		return -1;
+	cfg->nr_socket_dirs++;
 	return 0;
 }
 
@@ -404,6 +421,16 @@ static bool add_workers(struct node *top, const struct cfg *cfg)
 	return done;
 }
 
+static bool add_socket_dirs(struct node *top, const struct cfg *cfg)
+{
+	struct node *list = node_add(top, "socket_dirs", node_create(NODE_LIST, NULL));
+	bool done = list;
+
+	for (uint32_t i = 0; done && i < cfg->nr_socket_dirs; i++)
+		done = node_add_string(list, NULL, cfg->socket_dirs[i]);
+	return done;
+}
+
 static bool add_ports(struct node *top, const struct cfg *cfg)
 {
 	struct node *list = node_add(top, "ports", node_create(NODE_LIST, NULL));
@@ -423,6 +450,8 @@ struct node *cfg_to_node(const struct cfg *cfg)
 		done = node_add_string(top, "metrics", cfg->metrics);
 	if (done)
 		done = node_add_string(top, "run_dir", cfg->run_dir);
+	if (done && cfg->nr_socket_dirs)
+		done = add_socket_dirs(top, cfg);
 	if (done && cfg->user)
 		done = node_add_string(top, "user", cfg->user);
 	if (done && cfg->group)

@@ -38,6 +38,8 @@ struct cfg {
 	char *metrics;      /* "unix:/path", "host:port", or NULL: none */
 	char *run_dir;      /* never NULL */
 	char *user, *group; /* NULL: as started */
+	char **socket_dirs; /* nr_socket_dirs, without a slash at the end */
+	uint32_t nr_socket_dirs;
 	uint32_t nr_workers;
 	int *cpus; /* nr_workers of them, or NULL: not pinned */
 	uint32_t poll_us;
@@ -72,6 +74,12 @@ struct cfg_port *cfg_port_from_node(const struct node *map, const struct cfg *cf
 struct cfg_port *cfg_port_copy(const struct cfg_port *port);
 void cfg_port_free(struct cfg_port *port);                                 /* accepts NULL */
 const char *cfg_port_option(const struct cfg_port *port, const char *key); /* or NULL */
+/* The path that the port listens on or connects to, and which of the two; the kernel's interface that it
+ * is. NULL: it has none. */
+const char *cfg_port_socket(const struct cfg_port *port, bool *listens);
+const char *cfg_port_interface(const struct cfg_port *port);
+/* Takes note of a directory; consumes nothing. Returns -1 without memory. */
+int cfg_add_socket_dir(struct cfg *cfg, const char *dir);
 /* Reads one static entry; its port must be one of 'cfg' unless that is NULL. */
 bool cfg_static_from_node(struct cfg_static *entry, const struct node *map, const struct cfg *cfg,
 			  struct mistakes *m);

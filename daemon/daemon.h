@@ -5,7 +5,11 @@
  *   main.c           options; reads and checks the configuration; becomes the broker
  *   broker.c         the parent: starts the data process, passes descriptors, ends it, cleans up
  *   broker_open.c    what the broker opens, and under which conditions
+ *   grants.c         what it opens for the data process: what the operator has named
+ *   privileges.c     capabilities and the user, given up
+ *   sandbox.h        files and system calls, taken away from the data process and the exporter
  *   broker_client.c  the data process's side of it: a struct via_opener
+ *   kept.c           the running configuration, for a data process that follows
  *   data.c           the data process: control loop, switch, start and end
  *   change.c         ports in and out of the running switch; reload
  *   rpc.c            JSON-RPC 2.0 over the control socket; the methods are tables in method_*.c
@@ -16,7 +20,8 @@
  *   exporter.c       viaduct-exporter, a program of its own: Prometheus over HTTP
  *
  * Two processes: the broker has the privileges and touches no packet and no peer's bytes; the data
- * process touches both and opens nothing. They share nothing but a socket pair (broker.h).
+ * process touches both and opens nothing. They share nothing but a socket pair (broker.h) and the memory of
+ * kept.h.
  *
  * May use everything below it: switch/, lib/. Nothing includes it but cli/, for the client side.
  */

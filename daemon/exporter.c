@@ -144,7 +144,7 @@ int main(int argc, char *argv[])
 		      stderr);
 		return EXIT_FAILURE;
 	}
-	if (privileges_drop(PRIVILEGES_KEEP_USER, 0, 0, &err) < 0) {
+	if (privileges_drop(&err) < 0) {
 		fprintf(stderr, "viaduct-exporter: %s\n", err.text);
 		return EXIT_FAILURE;
 	}

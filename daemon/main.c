@@ -141,7 +141,8 @@ static int run(const struct options *options)
 	control = strdup(cfg->control);
 	metrics = cfg->metrics ? strdup(cfg->metrics) : NULL;
 	run_dir = strdup(cfg->run_dir);
-	is_whole = control && run_dir && (metrics || !cfg->metrics);
+	is_whole = control && run_dir && (metrics || !cfg->metrics) &&
+		   grants_add(&setup.grants, cfg) == 0;
 	cfg_free(cfg);
 	setup.config_text = text;
 	setup.config_size = size;
@@ -152,6 +153,7 @@ static int run(const struct options *options)
 	status = is_whole ? broker_run(&setup) : EXIT_FAILURE;
 	if (!is_whole)
 		fputs("viaductd: no memory to start\n", stderr);
+	grants_fini(&setup.grants);
 	free(control);
 	free(metrics);
 	free(run_dir);

@@ -199,6 +199,7 @@ void method_set(struct daemon *d, struct rpc_call *call, const json_t *params)
 enum rpc_code method_start_reload(struct daemon *d, void (*done)(void *, const struct node *),
 				  void *user, struct mistakes *m, struct via_error *err)
 {
+	struct mistakes host = { 0 }; /* what the broker has found, who can look */
 	struct change *change;
 	struct cfg *wanted;
 	size_t size;
@@ -208,10 +209,16 @@ enum rpc_code method_start_reload(struct daemon *d, void (*done)(void *, const s
 		via_fail(err, -ENOENT, "there is no file to read");
 		return RPC_FAILED;
 	}
-	text = broker_read_config(d->broker, &size, err);
+	text = broker_read_config(d->broker, &size, &host, err);
+	wanted = text ? cfg_from_yaml(text, size, CFG_HOST_KNOWN, m) : NULL;
+	if (wanted && host.n) {
+		mistakes_add(m, host.list[0].line, "%s", host.list[0].text);
+		cfg_free(wanted);
+		wanted = NULL;
+	}
+	mistakes_fini(&host);
 	if (!text)
 		return RPC_FAILED;
-	wanted = cfg_from_yaml(text, size, CFG_HOST_KNOWN, m);
 	free(text);
 	if (!wanted) {
 		via_fail(err, -EINVAL, "the file has mistakes; nothing was changed");

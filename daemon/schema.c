@@ -176,6 +176,35 @@ static void top_run_dir(struct reader *r, const struct node *value)
 	r->cfg->run_dir = reader_copy(r, text);
 }
 
+#define DIRS_FORM "a list of absolute paths of directories, such as [/run/vms]"
+
+static void top_socket_dirs(struct reader *r, const struct node *value)
+{
+	char dir[DAEMON_PATH_SIZE];
+
+	if (value->kind != NODE_LIST) {
+		reader_wrong(r, value, DIRS_FORM);
+		return;
+	}
+	for (const struct node *child = value->first; child; child = child->next) {
+		const char *text = child->kind == NODE_TEXT ? child->text : "";
+		size_t len = strlen(text);
+
+		while (len > 1 && text[len - 1] == '/')
+			len--;
+		snprintf(dir, sizeof(dir), "%.*s", (int)via_min_u((unsigned int)len, 107), text);
+		if (dir[0] == '/' && dir[1] && len < sizeof(dir)) {
+			if (cfg_add_socket_dir(r->cfg, dir) < 0)
+				reader_no_memory(r);
+		} else {
+			mistakes_add(r->m, child->line,
+				     "socket_dirs has '%.64s'; an entry must be the absolute path "
+				     "of a directory, of at most 107 bytes and not '/'",
+				     text);
+		}
+	}
+}
+
 static void top_user(struct reader *r, const struct node *value)
 {
 	free(r->cfg->user);
@@ -328,8 +357,11 @@ static const struct schema_key top_keys[] = {
 	{ "metrics", top_metrics, METRICS_FORM, "Where Prometheus may ask; not set: nowhere." },
 	{ "run_dir", top_run_dir, "the absolute path of a directory",
 	  "For files that outlive a restart; if not set the control socket's directory." },
+	{ "socket_dirs", top_socket_dirs, DIRS_FORM,
+	  "Where sockets of ports that are added at run time may be, beside the directories of the "
+	  "control socket and run_dir; those of this file's ports may be anywhere." },
 	{ "user", top_user, "the name of a user",
-	  "Whose rights the data process keeps when the daemon is started as root." },
+	  "Whom the daemon becomes when it is started as root." },
 	{ "group", top_group, "the name of a group", "Likewise; if not set the user's own group." },
 	{ "workers", top_workers, WORKERS_FORM, "Threads that move packets; 1 if not set." },
 	{ "poll_us", top_poll_us, POLL_FORM,

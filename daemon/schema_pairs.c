@@ -6,8 +6,7 @@
 
 /* ---- between ports ---- */
 
-/* The key of a path that the port listens on or connects to, and whether it listens. */
-static const char *socket_of(const struct cfg_port *port, bool *listens)
+const char *cfg_port_socket(const struct cfg_port *port, bool *listens)
 {
 	for (const struct via_port_key *key = port->ops->keys; key && key->name; key++) {
 		const char *mode = cfg_port_option(port, "mode");
@@ -28,13 +27,13 @@ static const char *socket_of(const struct cfg_port *port, bool *listens)
 static bool sockets_collide(const struct cfg_port *a, const struct cfg_port *b)
 {
 	bool a_listens = false, b_listens = false;
-	const char *of_a = a->ops && b->ops ? socket_of(a, &a_listens) : NULL;
-	const char *of_b = of_a ? socket_of(b, &b_listens) : NULL;
+	const char *of_a = a->ops && b->ops ? cfg_port_socket(a, &a_listens) : NULL;
+	const char *of_b = of_a ? cfg_port_socket(b, &b_listens) : NULL;
 
 	return of_b && strcmp(of_a, of_b) == 0 && (a_listens == b_listens || a->ops == b->ops);
 }
 
-static const char *interface_of(const struct cfg_port *port)
+const char *cfg_port_interface(const struct cfg_port *port)
 {
 	const char *ifname = cfg_port_option(port, "ifname");
 
@@ -45,7 +44,7 @@ static const char *interface_of(const struct cfg_port *port)
 
 static bool interfaces_collide(const struct cfg_port *a, const struct cfg_port *b)
 {
-	const char *of_a = interface_of(a), *of_b = interface_of(b);
+	const char *of_a = cfg_port_interface(a), *of_b = cfg_port_interface(b);
 
 	return of_a && of_b && !strchr(of_a, '%') && strcmp(of_a, of_b) == 0;
 }
@@ -64,11 +63,11 @@ static void check_pair(const struct cfg_port *port, const struct cfg_port *other
 	else if (sockets_collide(port, other))
 		mistakes_add(m, port->line,
 			     "port '%s': the socket '%s' is already that of port '%s'%s",
-			     port->name, socket_of(port, &listens), other->name, first);
+			     port->name, cfg_port_socket(port, &listens), other->name, first);
 	else if (interfaces_collide(port, other))
 		mistakes_add(m, port->line,
 			     "port '%s': the interface '%s' is already that of port '%s'%s",
-			     port->name, interface_of(port), other->name, first);
+			     port->name, cfg_port_interface(port), other->name, first);
 }
 
 /* The daemon's own sockets are no port's. */
@@ -76,7 +75,7 @@ static void check_own_sockets(const struct cfg *cfg, const struct cfg_port *port
 			      struct mistakes *m)
 {
 	bool listens;
-	const char *path = port->ops ? socket_of(port, &listens) : NULL;
+	const char *path = port->ops ? cfg_port_socket(port, &listens) : NULL;
 
 	if (path && cfg->control && strcmp(path, cfg->control) == 0)
 		mistakes_add(m, port->line, "port '%s': '%s' is the control socket", port->name,

@@ -46,18 +46,20 @@ class Viaductd:
                 unless it says otherwise
     top         further keys of the configuration: workers=2, poll_us=0
     user        uid (and gid) to run as; None: the caller's
+    become      the key 'user' of the configuration: whom to become, started as root
     netns       a Namespace to run in, for TAPs
     programs    folder of viaductd and viaduct
     under       words of a program that becomes viaductd: ["prlimit", "--nofile=64"]
     """
 
-    def __init__(self, ports, *, user=None, netns=None, programs=None, under=(), start=True,
-                 **top):
+    def __init__(self, ports, *, user=None, become=None, netns=None, programs=None, under=(),
+                 start=True, **top):
         self.folder = tempfile.mkdtemp(prefix="viaduct-")
         self.programs = programs or build_folder()
         self.user, self.netns, self.under = user, netns, list(under)
         os.chmod(self.folder, 0o755)
-        self.config = {"control": self.folder + "/control.sock", "run_dir": self.folder, **top}
+        self.config = {"control": self.folder + "/control.sock", "run_dir": self.folder, **top,
+                       **({"user": become} if become else {})}
         self.ports = [dict(port) for port in ports]
         for port in self.ports:
             if port["type"] in ("vhost-user", "virtio-user"):

@@ -90,6 +90,9 @@ COMMAND_WORDS = {
     "port add c type=vhost-user socket=/nowhere/at/all.sock":
         (1, "port 'c': cannot listen on '/nowhere/at/all.sock': the directory '/nowhere/at' and the "
             "one above it do not exist; make them first"),
+    "port add c type=vhost-user socket=/var/c.sock":
+        (1, "port 'c': the socket '/var/c.sock' is not in the configuration file, nor in a directory of "
+            "its socket_dirs, nor beside the control socket; add it there and reload"),
     "port add c type=vhost-user socket=/dev/null":
         (1, "port 'c': cannot listen on '/dev/null': a file that is no socket has this name; remove it "
             "or choose another path"),
@@ -202,7 +205,7 @@ class BadInput(SystemTest):
         self.assert_same(said, DAEMON_WORDS)
 
     def test_command_words(self):
-        daemon = self.two_sinks()
+        daemon = self.two_sinks(socket_dirs=["/nowhere/at", "/dev", "/tmp"])
         said = {}
         for words, (_, expected) in COMMAND_WORDS.items():
             code, err, _ = say(VIADUCT, "-s", daemon.config["control"], *words.split())
