@@ -6,17 +6,22 @@
  * listening socket; started by hand it serves a socket of another's making just as well.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <microhttpd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/metrics.h"
 #include "daemon/privileges.h"
 #include "daemon/rpc_client.h"
+#include "daemon/sandbox.h"
 
 #define MAX_CONNECTIONS 16
 #define TIMEOUT_S       10
@@ -96,29 +101,76 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
 	return answer(connection, MHD_HTTP_OK, text);
 }
 
+/* Its own system calls: those of libmicrohttpd, and of asking the data process. */
+static const struct via_need needs[] = {
+	VIA_NEED("accept4", "Prometheus connects"),
+	VIA_NEED("brk", "memory"),
+	VIA_NEED("clock_gettime", "connections that say nothing end"),
+	VIA_NEED("close", "connections end"),
+	VIA_NEED("connect", "to the control socket"),
+	VIA_NEED("epoll_ctl", "connections come and go"),
+	VIA_NEED("epoll_wait", "requests"),
+	VIA_NEED("exit_group", "the end"),
+	VIA_NEED("fcntl", "connections are made not to block"),
+	VIA_NEED("futex", "locks"),
+	VIA_NEED("getsockopt", "what became of a connection"),
+	VIA_NEED("lseek", "reading the answer of the data process"),
+	VIA_NEED("madvise", "memory goes back"),
+	VIA_NEED_UNDER("mmap", 2, PROT_EXEC, 0, "memory, not executable"),
+	VIA_NEED_UNDER("mprotect", 2, PROT_EXEC, 0, "likewise"),
+	VIA_NEED("munmap", "memory goes"),
+	VIA_NEED_IS("newfstatat", 3, AT_EMPTY_PATH, "how to read from a descriptor"),
+	VIA_NEED("fstat", "likewise"),
+	VIA_NEED("poll", "waiting for the data process"),
+	VIA_NEED("read", "its answer"),
+	VIA_NEED("recvfrom", "requests"),
+	VIA_NEED("recvmsg", "requests"),
+	VIA_NEED("restart_syscall", "the kernel goes on with a call that SIGSTOP interrupted"),
+	VIA_NEED("sendmsg", "answers"),
+	VIA_NEED("sendto", "answers"),
+	VIA_NEED("setsockopt", "answers are sent at once"),
+	VIA_NEED("shutdown", "connections end"),
+	VIA_NEED_IS("socket", 0, AF_UNIX, "to the control socket"),
+	VIA_NEED("write", "complaints to stderr"),
+	VIA_NEED("writev", "answers"),
+	VIA_NEEDS_END,
+};
+
+static int restrict_self(struct via_error *err)
+{
+	static const struct via_need *const lists[] = { needs, build_needs, NULL };
+	int ret = 0;
+
+	/* Each reads a file the first time. */
+	json_object_seed(0);
+	tzset();
+	if (!build_opens_files)
+		ret = sandbox_close_files(err);
+	return ret < 0 ? ret : sandbox_limit_calls(lists, err);
+}
+
+/* Of one thread. SIGTERM ends it: there is nothing to finish. */
 static int serve(struct exporter *exporter, int fd)
 {
+	struct via_error err;
 	struct MHD_Daemon *httpd;
-	sigset_t set;
-	int sig;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	httpd = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO, 0, NULL, NULL,
-				 on_request, exporter, MHD_OPTION_LISTEN_SOCKET, fd,
-				 MHD_OPTION_CONNECTION_LIMIT, (unsigned int)MAX_CONNECTIONS,
-				 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)TIMEOUT_S,
-				 MHD_OPTION_THREAD_STACK_SIZE, (size_t)262144, MHD_OPTION_END);
+	httpd = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, exporter,
+				 MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+				 (unsigned int)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+				 (unsigned int)TIMEOUT_S, MHD_OPTION_END);
 	if (!httpd) {
 		fprintf(stderr, "viaduct-exporter: cannot serve descriptor %d\n", fd);
 		return EXIT_FAILURE;
 	}
-	sigwait(&set, &sig);
-	MHD_stop_daemon(httpd);
-	return EXIT_SUCCESS;
+	if (restrict_self(&err) < 0) {
+		fprintf(stderr, "viaduct-exporter: %s\n", err.text);
+		return EXIT_FAILURE;
+	}
+	while (MHD_run_wait(httpd, -1) == MHD_YES)
+		;
+	return EXIT_FAILURE;
 }
 
 int main(int argc, char *argv[])

@@ -7,7 +7,7 @@ import re
 import subprocess
 import unittest
 
-from support import SystemTest, build_folder
+from support import SystemTest, build_folder, not_sanitized
 
 DOCS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs")
 
@@ -43,6 +43,13 @@ class Docs(SystemTest):
         commands = re.findall(r"^  ([a-z]+(?: (?:show|add|del|set|flush))?)\b.*\n      ",
                               output("viaduct", "help"), re.M)
         self.assert_words(commands, "viaduct.1", read("man/viaduct.1"))
+
+    @not_sanitized
+    def test_system_calls(self):
+        table = read("security.md").split("| call |")[1].split("\n\n")[0]
+        named = {call for row in re.findall(r"^\| (`.*?) \|", table, re.M)
+                 for call in re.findall(r"`(\w+)`", row)}
+        self.assertEqual(named, set(re.findall(r"^  (\w+)$", output("viaductd", "--calls"), re.M)))
 
     def test_methods(self):
         daemon = self.switch([])

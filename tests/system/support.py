@@ -44,6 +44,11 @@ def sanitized():
         return '"value": "address' in f.read()
 
 
+def not_sanitized(test):
+    """What holds for programs as users have them."""
+    return unittest.skipIf(sanitized(), "sanitizers need more than that")(test)
+
+
 class SystemTest(unittest.TestCase):
     """Ends what a test has started, in reverse order, and shows logs when it failed."""
 
