@@ -125,6 +125,44 @@ static void gso_is_taken_when_all_of_it_is_right(void **state)
 	}
 }
 
+/* VN-36. The view says what an earlier packet left there, as views are used again. */
+static void segmentation_that_disagrees_with_the_packet_is_refused(void **state)
+{
+	static const struct {
+		const char *what;
+		uint8_t proto, flags, offset;
+		uint16_t fragment; /* field of the IP header */
+		bool accepted;
+	} cases[] = {
+		{ "nothing is wrong", 6, VIA_HDR_NEEDS_CSUM, 16, 0, true },
+		{ "no checksum is asked for", 6, 0, 16, 0, false },
+		{ "another transport", 17, VIA_HDR_NEEDS_CSUM, 16, 0, false },
+		{ "another place of the checksum", 6, VIA_HDR_NEEDS_CSUM, 6, 0, false },
+		{ "a first fragment", 6, VIA_HDR_NEEDS_CSUM, 16, 0x2000, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct via_net_hdr hdr = { .flags = cases[i].flags,
+					   .gso_type = VIA_HDR_GSO_TCPV4,
+					   .gso_size = htole16(1400) };
+		struct via_view view;
+
+		print_message("%s\n", cases[i].what);
+		frame_make(&frame, &(struct frame_shape){ .version = 4,
+							  .proto = cases[i].proto,
+							  .payload = 3000 });
+		frame_put16(&frame, frame.l3 + 6, cases[i].fragment);
+		hdr.csum_start = htole16((uint16_t)frame.l4);
+		hdr.csum_offset = htole16(cases[i].offset);
+		frame_view(&view, &frame, pieces, 1500);
+		view.csum_start = (uint16_t)frame.l4;
+		view.csum_offset = cases[i].offset;
+		assert_int_equal(via_header_read(&view, &hdr, EVERYTHING, VIA_HDR_FROM_DRIVER),
+				 cases[i].accepted);
+	}
+}
+
 static void ecn_needs_its_own_feature_and_tcp(void **state)
 {
 	struct via_net_hdr hdr = {
@@ -285,6 +323,7 @@ int main(void)
 		cmocka_unit_test(features_without_their_requirements_give_no_offload),
 		cmocka_unit_test(who_knows_no_checksums_is_told_of_none),
 		cmocka_unit_test(gso_is_taken_when_all_of_it_is_right),
+		cmocka_unit_test(segmentation_that_disagrees_with_the_packet_is_refused),
 		cmocka_unit_test(ecn_needs_its_own_feature_and_tcp),
 		cmocka_unit_test(a_partial_checksum_stays_clear_of_what_was_judged),
 		cmocka_unit_test(flags_that_mean_nothing_are_ignored),
