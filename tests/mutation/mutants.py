@@ -6,7 +6,8 @@ It reads text as clang-format leaves it, not C: a function's braces stand in the
     check      if (bad) return error;        a guard that leaves, or breaks or drops something
                each operand of its ||        if it has several
     likely     if (via_likely(a && b)) …     each operand of what is refused elsewhere if it does not hold
-    operand    return a && b;                each operand of what a predicate returns
+    operand    return a && b;                each operand of what a predicate returns, or of
+               if (a && b) return true;      what it has to find before
     barrier    an acquire, a release, a fence
 """
 
@@ -120,6 +121,10 @@ def checks(text, begin, end):
             for part in split(text, *inner, "&&"):
                 yield Mutant("likely", *part, "VIA_NEED(%d, ", ")")
             continue            # a short cut: without it comes the same in general
+        if re.match(r"\s*return true;", text[close:]):
+            for part in split(text, *inner, "&&"):
+                yield Mutant("operand", *part, "VIA_NEED(%d, ", ")")
+            continue
         if not is_guard(text, close):
             continue
         for part in split(text, *inner, "||"):

@@ -38,6 +38,8 @@ done:
 
 static bool g(int x, int y)
 {
+	if (x && y)
+		return true;
 	return x > 0 &&
 	       (y > 0 || y == x);
 }
@@ -59,7 +61,7 @@ class Mutants(unittest.TestCase):
             ("barrier", "f", "via_fence()"),
             ("barrier", "f", "via_le16_load_acquire(&a->idx)"),
             ("barrier", "f", "atomic_store_explicit(&a->word, n, memory_order_release)"),
-            ("operand", "g", "x > 0"), ("operand", "g", "(y > 0 || y == x)"),
+            ("operand", "g", "x"), ("operand", "g", "y"), ("operand", "g", "x > 0"), ("operand", "g", "(y > 0 || y == x)"),
         ])
 
     def test_each_is_removable(self):
