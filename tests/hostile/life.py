@@ -205,7 +205,7 @@ def address_space(pid):
 def memory_beyond_the_limit(stage):
     """The data process has no room for the front-end's memory: the port refuses it, and takes another
     one. (A sanitizer needs more room than there is.)"""
-    if stage.sanitized():
+    if stage.is_sanitized:
         return
     ports = [{"name": "small", "type": "vhost-user"}]
     with Viaductd(ports) as daemon, FrontEnd(daemon.socket("small"), stage.packed):
