@@ -86,8 +86,15 @@ class Talker:
             self.c.close()
         self.c = None
 
+    def connect(self):
+        """None: the port rests, say because there are many files of others' to close."""
+        try:
+            return talk(self.stage, self.protocol)
+        except OSError:
+            return None
+
     def answer(self, number, *rest, **more):
-        self.c = self.c or talk(self.stage, self.protocol)
+        self.c = self.c or eventually(self.connect, "the port takes the next front-end")
         reply = answer(self.c, number, *rest, **more)
         if reply is None or number == vu.SET_PROTOCOL_FEATURES:
             self.close()

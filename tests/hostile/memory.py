@@ -72,9 +72,10 @@ class Traffic:
         os.waitpid(self.pid, 0)
 
 
-def lost(stage, f):
-    """The front-end is dropped, and the operator is told why. Nobody looks into its memory any more."""
+def lost(stage, f, offer=lambda: None):
+    """The front-end is dropped, and the operator is told why. Until then it goes on to offer."""
     def dropped():
+        offer()
         os.eventfd_write(f.kicks[1], 1)
         return told(stage, "R7") and stage.facts().get("peer") == "none"
     eventually(dropped, lambda: stage.facts())
@@ -99,8 +100,6 @@ def memory_is_truncated(stage, how):
         f.share()
         f.start()
         stage.arrives(f, b"before")
-        # Available, and looked at only after the next kick.
-        f.ring[1].offer([(4 * MIB - PAGE if part == "a buffer" else TX_BUFFERS, 76, 0)])
         traffic = Traffic(f) if part == "all" else contextlib.nullcontext()
         with traffic:
             time.sleep(0.01)
@@ -108,7 +107,18 @@ def memory_is_truncated(stage, how):
             if part == "the last page":     # nothing lies there
                 stage.arrives(f, b"after")
             else:
-                lost(stage, f)
+                lost(stage, f, lambda: offer_beside(f, part))
+
+
+def offer_beside(f, part):
+    """Offers a chain without touching what is gone: we would die of it."""
+    ring = f.ring[1]
+    if part == "all" or PARTS[part] == ("desc" if ring.packed else "driver") or not ring.room():
+        return                              # each look for a chain goes there
+    if PARTS[part] == "desc":
+        ring.offer_head(0)
+    else:
+        ring.offer([(4 * MIB - PAGE if part == "a buffer" else TX_BUFFERS, 76, 0)])
 
 
 @case("HX-16")
