@@ -58,11 +58,11 @@ coverage:
 	@$(LAB)/require coverage
 	@VIADUCT_BUILD=$(abspath $(BUILD)) tests/trust/record coverage
 
-# Figures of what holds against hostile peers, in one table. Runs only what RUN names, of the sources of
-# tests/trust/sources.py: 'make trust-report RUN="coverage faults"'.
+# Figures of what holds against hostile peers, in one table. Runs what takes no time, and what RUN names of
+# the sources of tests/trust/sources.py: 'make trust-report RUN="coverage faults"'.
 trust-report: all
 	@$(if $(RUN),$(LAB)/require coverage)
-	@-VIADUCT_BUILD=$(abspath $(BUILD)) tests/trust/record calls $(RUN)
+	@-VIADUCT_BUILD=$(abspath $(BUILD)) tests/trust/record calls mutation $(RUN)
 	@VIADUCT_BUILD=$(abspath $(BUILD)) tests/trust/report
 
 # Each allocation and system call of full life cycles made to fail at each call site: all ways of them,

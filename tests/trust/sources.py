@@ -20,8 +20,8 @@ JSON, BUILD = "{json}", "{build}"       # in a command: where the figures go, wh
 class Source:
     command: str
     kept: typing.Optional[str] = None   # the file with the figures, if the program has one of its own
-    ledger: tuple = ()                  # files in the tree that the program adds its figures to
-    published: tuple = ()               # files in the tree that somebody has put figures into
+    ledger: typing.Optional[str] = None     # file in the tree that the program adds its figures to
+    published: typing.Optional[str] = None  # file in the tree that somebody has put figures into
     make: typing.Optional[str] = None   # how people call it, if not so
 
     @property
@@ -34,12 +34,11 @@ SOURCES = {
     "hostile": Source("tests/hostile/run --json " + JSON, make="make check-hostile"),
     "campaigns": Source("tests/hostile/run --campaign all --json " + JSON, make="make hostile-campaigns"),
     "faults": Source("make check-faults FAULTS=" + JSON, make="make check-faults"),
-    "fuzz": Source("make fuzz SECONDS=1800", ledger=("tests/fuzz/LEDGER.json",)),
-    "mutation": Source("make check-mutation",
-                       ledger=("tests/mutation/ledger", "tests/mutation/survivors")),
+    "fuzz": Source("make fuzz SECONDS=1800", ledger="tests/fuzz/LEDGER.json"),
+    "mutation": Source("tests/mutation/run --report", make="make check-mutation"),
     "model": Source("meson test -C %s --suite model" % BUILD, kept=BUILD + "/meson-logs/testlog.json"),
     "calls": Source(BUILD + "/viaductd --calls"),
-    "costs": Source("bench/checks.py", published=("docs/security.md",)),
+    "costs": Source("bench/checks.py", published="docs/security.md"),
 }
 
 
@@ -67,13 +66,11 @@ def _filled(word, path=""):
     return word.replace(JSON, path).replace(BUILD, records.build())
 
 
-def read_tree(paths):
-    """A record of files in the tree, stamped as the first one's last change was; None without them."""
-    paths = [os.path.join(records.TOP, path) for path in paths]
-    if not paths or not all(os.path.exists(path) for path in paths):
+def read_tree(path):
+    """A record of a file in the tree, stamped as its last change was; None if there is none."""
+    if not path or not os.path.exists(os.path.join(records.TOP, path)):
         return None
-    data = [read(path) for path in paths]
-    return records.stamped_as_tracked(data if len(data) > 1 else data[0], paths[0])
+    return records.stamped_as_tracked(read(os.path.join(records.TOP, path)), path)
 
 
 def find(name):

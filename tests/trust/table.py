@@ -38,7 +38,7 @@ def rows(find):
 HEAD = """# What holds against hostile peers, in figures
 
 `make trust-report` gathers what runs have left in the build folder, and the ledgers of the tree; it runs
-nothing itself unless told to, as in `make trust-report RUN="coverage hostile"`. What each row is about:
+nothing long itself unless told to, as in `make trust-report RUN="coverage hostile"`. What each row is about:
 [security.md](security.md) and [the rules](reference/hostile.md).
 
 """

@@ -118,12 +118,11 @@ class Rows(unittest.TestCase):
             self.assertFalse(met)
             self.assertTrue(said.endswith("; not yet: b"))
 
-    def test_what_survives_needs_a_reason(self):
-        ledger = ("# head\nk1\tkilled\tsplit (plain)\tlib/a.c:f: x\n"
-                  "k2\tsurvived\ttsan\tlib/a.c:g: y\n")
-        self.assertEqual(rows.mutants([ledger, "Because.\nlib/a.c:g: y\n"]),
-                         ("2 removed: 1 noticed, 1 survive with a reason, 0 without", True))
-        self.assertFalse(rows.mutants([ledger, ""])[1])
+    def test_what_survives_needs_a_reason_and_all_must_have_run(self):
+        good = "survived: lib/a.c\n7 checks and barriers: 5 killed, 2 survived with a reason\n"
+        self.assertEqual(rows.mutants(good), (good.splitlines()[1], True))
+        for more in ("1 not run", "1 survived", "1 unreached"):
+            self.assertFalse(rows.mutants("8 checks and barriers: 5 killed, %s\n" % more)[1])
 
     def test_calls_are_counted_without_their_reasons(self):
         text = "  read\n      eventfds\n      lines\n  write\n      kicks\n"
@@ -164,12 +163,12 @@ class Records(unittest.TestCase):
 
 class Sources(unittest.TestCase):
     def test_a_ledger_is_as_old_as_its_last_change(self):
-        source = sources.Source("true", ledger=("meson.build",))
+        source = sources.Source("true", ledger="meson.build")
         record = sources.read_tree(source.ledger)
         self.assertRegex(record["data"], "project")
         self.assertRegex(record["when"], r"^\d{4}-\d\d-\d\d \d\d:\d\d$|^$")
-        self.assertIsNone(sources.read_tree(("no such file",)))
-        self.assertEqual(self.run_one("true", ledger=("meson.build",)), (None, 0))
+        self.assertIsNone(sources.read_tree("no such file"))
+        self.assertEqual(self.run_one("true", ledger="meson.build"), (None, 0))
 
     def run_one(self, *words, **more):
         with unittest.mock.patch("builtins.print"):
