@@ -88,10 +88,16 @@ check-tsan:
 		-Db_lundef=false --buildtype=debugoptimized >/dev/null
 	@meson test -C build-tsan --print-errorlogs $(THREADED)
 
+# The fuzzers (tests/fuzz), each for SECONDS, or TARGET alone; tests/fuzz/run --report shows the ledger.
+SECONDS = 60
+fuzz:
+	@$(LAB)/require fuzz
+	@tests/fuzz/run --seconds $(SECONDS) $(TARGET)
+
 # Measures beside peers, which takes long on a machine that should do nothing else: bench/RESULTS.md.
 # BENCH says what: 'make bench BENCH="--quick"', 'make bench BENCH="limits peers"'.
 bench: all
 	@$(LAB)/require bench
 	@VIADUCT_BUILD=$(abspath $(BUILD)) bench/run $(BENCH)
 
-.PHONY: all check-hostile hostile-campaigns install demo demo-qemu check check-guests check-testpmd check-kill check-idle check-churn check-faults check-tsan check-mutation coverage trust-report bench
+.PHONY: all check-hostile hostile-campaigns install demo demo-qemu check check-guests check-testpmd check-kill check-idle check-churn check-faults check-tsan fuzz check-mutation coverage trust-report bench

@@ -111,7 +111,8 @@ void via_drv_free(struct via_drv_ring *drv); /* accepts a zeroed one */
  * drv_publish()    makes all added chains visible at once.
  * drv_wants_kick() whether the device wants to be told of what was published since last asked.
  * drv_reap()       takes a chain back: 1 with 'done' filled, 0 if there is none, -EPROTO if the device
- *                  broke a rule: the ring is broken now.
+ *                  broke a rule: the ring is broken now. Not between drv_add() and drv_publish(): what
+ *                  was added counts as outstanding, so a device could give back what it was never shown.
  * drv_arm()        asks for interrupts, then looks once more: true if there is something to reap.
  * drv_disarm()     asks for no interrupts, as far as the format can.
  */
