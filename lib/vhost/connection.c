@@ -74,12 +74,15 @@ void vu_msg_close_fds(struct vu_msg *msg, struct via_discards *discards)
 	msg->nr_fds = 0;
 }
 
-/* Takes what came with a read. Returns 0, or -EBADMSG if it may not be there; then too all that the
- * kernel installed belongs to the message, which closes it (VU-04, R3). */
-static int collect_fds(struct vu_conn *c, struct msghdr *hdr, bool first)
+/* Takes what came with a read. Returns NULL, or what is wrong with it; then too all that the kernel
+ * installed belongs to the message, which closes it (VU-04, R3). There is room for as many as the kernel
+ * passes: it leaves some out only if this process may not have more. */
+static const char *collect_fds(struct vu_conn *c, struct msghdr *hdr, bool first)
 {
 	struct vu_msg *msg = &c->msg;
-	int ret = hdr->msg_flags & MSG_CTRUNC ? -EBADMSG : 0;
+	const char *fault = hdr->msg_flags & MSG_CTRUNC
+				    ? "this process may not have as many descriptors as it sent"
+				    : NULL;
 
 	for (struct cmsghdr *h = CMSG_FIRSTHDR(hdr); h; h = CMSG_NXTHDR(hdr, h)) {
 		size_t n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -88,7 +91,7 @@ static int collect_fds(struct vu_conn *c, struct msghdr *hdr, bool first)
 		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
 			continue;
 		if (!first)
-			ret = -EBADMSG;
+			fault = "descriptors in the middle of a message";
 		for (size_t i = 0; i < n; i++) {
 			int fd;
 
@@ -97,11 +100,11 @@ static int collect_fds(struct vu_conn *c, struct msghdr *hdr, bool first)
 				msg->fd[msg->nr_fds++] = fd;
 			} else {
 				via_discard(c->discards, fd);
-				ret = -EBADMSG;
+				fault = "too many descriptors";
 			}
 		}
 	}
-	return ret;
+	return fault;
 }
 
 /* ---- the watch and the deadline follow the state ---- */
@@ -236,8 +239,8 @@ static ssize_t read_some(struct vu_conn *c, void *to, size_t size, const char **
 	};
 	ssize_t n = recvmsg(c->fd, &hdr, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 
-	if (n > 0 && collect_fds(c, &hdr, c->got == 0) < 0)
-		*fault = "too many descriptors, or descriptors in the middle of a message";
+	if (n > 0)
+		*fault = collect_fds(c, &hdr, c->got == 0);
 	return n;
 }
 
