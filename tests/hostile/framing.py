@@ -25,12 +25,20 @@ SIZES = {2: 8, 5: 40, 6: 16, 8: 8, 9: 40, 10: 8, 11: 8, 12: 8, 13: 8, 14: 8, 16:
 
 
 def talk(stage, protocol=-1, **more):
-    """A connection on which protocol features (-1: all) have been negotiated, and nothing else."""
-    c = Connection(stage.path(), **more)
-    c.request(vu.SET_OWNER)
-    c.request(vu.SET_PROTOCOL_FEATURES, struct.pack(
-        "<Q", c.ask(vu.GET_PROTOCOL_FEATURES) & protocol))
-    return c
+    """A connection on which protocol features (-1: all) have been negotiated, and nothing else. The port
+    may rest before it takes one, say because there are many files of others' to close."""
+    def connect():
+        c = Connection(stage.path(), **more)
+        try:
+            c.request(vu.SET_OWNER)
+            c.request(vu.SET_PROTOCOL_FEATURES, struct.pack(
+                "<Q", c.ask(vu.GET_PROTOCOL_FEATURES) & protocol))
+            return c
+        except OSError:
+            c.close()
+            return None
+
+    return eventually(connect, "the port takes the next front-end")
 
 
 def is_closed(c, patience=DEADLINE + 5):
@@ -86,15 +94,8 @@ class Talker:
             self.c.close()
         self.c = None
 
-    def connect(self):
-        """None: the port rests, say because there are many files of others' to close."""
-        try:
-            return talk(self.stage, self.protocol)
-        except OSError:
-            return None
-
     def answer(self, number, *rest, **more):
-        self.c = self.c or eventually(self.connect, "the port takes the next front-end")
+        self.c = self.c or talk(self.stage, self.protocol)
         reply = answer(self.c, number, *rest, **more)
         if reply is None or number == vu.SET_PROTOCOL_FEATURES:
             self.close()
