@@ -121,7 +121,7 @@ int broker_listen_tcp(const char *address, struct via_error *err);
 
 struct broker_client {
 	int sock;
-	uint32_t serial; /* of the last request */
+	uint32_t serial;          /* of the last request */
 	struct via_opener opener; /* its 'user' is this struct */
 };
 void broker_client_init(struct broker_client *client, int sock);
