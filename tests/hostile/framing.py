@@ -11,6 +11,7 @@ import tempfile
 import time
 
 from lab import frontend as vu
+from lab.closes import Closes
 from lab.frontend import NEED_REPLY, VERSION, Connection, FrontEnd, Memory
 
 from catalogue import case
@@ -77,17 +78,11 @@ def require_refused(reply, what):
         raise Failed("%s was accepted: %s" % (what, reply.hex()))
 
 
-class Talker:
+class Talker(Closes):
     """A connection that is made anew whenever the back-end has closed it."""
 
     def __init__(self, stage, protocol=-1):
         self.stage, self.protocol, self.c = stage, protocol, None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.close()
 
     def close(self):
         if self.c:

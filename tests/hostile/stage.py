@@ -17,6 +17,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from lab.closes import Closes                                             # noqa: E402
 from lab.frontend import HEADER, RX_BUFFERS, BUFFER, BUFFER_STEP, FrontEnd      # noqa: E402
 from lab.process import Program, unprivileged_uid                       # noqa: E402
 from lab.viaductd import Viaductd, build_folder                         # noqa: E402
@@ -98,7 +99,7 @@ class Victim(FrontEnd):
         return None
 
 
-class Stage:
+class Stage(Closes):
     """
     packed      the ring format of all of them
     evil        more keys of the attacked port
@@ -126,12 +127,6 @@ class Stage:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.close()
 
     def close(self):
         for close in reversed(self.closing):

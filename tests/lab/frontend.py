@@ -13,6 +13,7 @@ import os
 import socket
 import struct
 
+from .closes import Closes
 from .driver_ring import WRITE, PackedRing, SplitRing
 
 GET_FEATURES, SET_FEATURES, SET_OWNER, RESET_OWNER = 1, 2, 3, 4
@@ -42,7 +43,7 @@ class Refused(AssertionError):
     """The back-end answered a request by an error."""
 
 
-class Connection:
+class Connection(Closes):
     """A stream to a back-end. Its end is a ConnectionError."""
 
     def __init__(self, path, patience=10):
@@ -58,12 +59,6 @@ class Connection:
             sock.close()
             raise
         return sock
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.close()
 
     def close(self):
         self.sock.close()
@@ -107,7 +102,7 @@ class Connection:
         return data
 
 
-class Memory:
+class Memory(Closes):
     """A memfd, or the file 'fd', mapped; u16, u32 and u64 are its words, each written at once."""
 
     def __init__(self, size, fd=None, gpa=0, user=USER_ADDRESS, flags=os.MFD_CLOEXEC):
@@ -117,12 +112,6 @@ class Memory:
         self.map = mmap.mmap(self.fd, size)
         self.view = memoryview(self.map)
         self.u16, self.u32, self.u64 = (self.view.cast(code) for code in "HIQ")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.close()
 
     def close(self):
         for view in (self.u16, self.u32, self.u64, self.view):

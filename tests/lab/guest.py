@@ -29,6 +29,7 @@ import zlib
 
 from . import accel, cache
 from .cache import LabError
+from .closes import Closes
 from .cpio import Archive
 
 Result = collections.namedtuple("Result", "code out err")
@@ -81,7 +82,7 @@ class Lines:
             self.rest += chunk
 
 
-class Guest:
+class Guest(Closes):
     """What both kinds share: a folder, a process, and an agent that runs scripts.
 
     name        for messages; the MAC addresses of a QEMU guest come of it
@@ -134,12 +135,6 @@ class Guest:
             ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
         if self.cpus is not None:
             os.sched_setaffinity(0, self.cpus)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.close()
 
     def close(self):
         """Ends the guest at once: none keeps anything on a disk."""

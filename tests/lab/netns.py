@@ -9,13 +9,14 @@ import signal
 import subprocess
 
 from .cache import LabError, sh
+from .closes import Closes
 from .guest import Result
 from .process import bind_to_us
 
 _counter = itertools.count(1)
 
 
-class Namespace:
+class Namespace(Closes):
     """
     cpus        CPUs of this machine that its scripts may use; None: all
     """
@@ -25,12 +26,6 @@ class Namespace:
         self.name = "viaduct-%d-%d" % (os.getpid(), next(_counter))
         sh("ip", "netns", "add", self.name)
         self.run("ip link set lo up")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.close()
 
     def close(self):
         sh("ip", "netns", "del", self.name)

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 
 from .cache import LabError, sh
+from .closes import Closes
 from .process import Program
 
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
@@ -21,7 +22,7 @@ SMALL_PAGES = "--no-huge --legacy-mem -m 512"
 HUGEPAGES = "--in-memory -m 1024"
 
 
-class Ovs:
+class Ovs(Closes):
     """
     ports       {name: columns of its row in OVS's table Interface}
     cpu         CPU on which ports of DPDK are polled
@@ -47,12 +48,6 @@ class Ovs:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.close()
 
     def close(self):
         for program in reversed(self.programs):

@@ -11,6 +11,7 @@ import tempfile
 import time
 
 from .cache import LabError
+from .closes import Closes
 from .process import Program
 
 MRG_RXBUF, PACKED, IN_ORDER = 1 << 15, 1 << 34, 1 << 35
@@ -37,7 +38,7 @@ PATHS = {
 HUGE = ["--in-memory", "--single-file-segments"]    # pages that no other program sees as files
 
 
-class Testpmd:
+class Testpmd(Closes):
     """
     vdevs       its ports: "net_virtio_user0,path=/tmp/a.sock", "net_vhost0,iface=/tmp/b.sock"
     forward     io, macswap, rxonly, txonly, flowgen, ...
@@ -73,12 +74,6 @@ class Testpmd:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.close()
 
     def close(self):
         if hasattr(self, "program"):

@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 
 from .cache import HERE, LabError
+from .closes import Closes
 from .process import Program
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -40,7 +41,7 @@ def yaml(value):
     return str(value)
 
 
-class Viaductd:
+class Viaductd(Closes):
     """
     ports       dicts as in the configuration; a vhost-user port's socket is NAME.sock in the folder
                 unless it says otherwise
@@ -76,12 +77,6 @@ class Viaductd:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.close()
 
     def _hand_over(self):
         """What the user runs is staged in the folder: the tree may be one that only root enters."""
