@@ -6,13 +6,10 @@
  * Beyond what the sanitizers see: replies are to what was asked, of the protocol's form; descriptors are as
  * many as before; the device serves the next front-end.
  */
-#include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <viaduct/device.h>
-#include <viaduct/loop.h>
 
 #include "base/base.h"
 #include "mem/mem.h"
@@ -21,6 +18,7 @@
 #include "tests/fuzz/clock.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/pool.h"
+#include "tests/fuzz/wire.h"
 #include "vhost/message.h"
 
 #define MAX_OPS    64
@@ -32,15 +30,11 @@
 #define BUFFERS    0x20000
 
 static struct input in;
-static struct via_loop *loop;
 static struct via_device *dev;
 static struct via_burst *burst;
 static struct via_queue_stats stats;
-static int peer = -1;  /* our end of the connection */
-static bool refuse;    /* the next attempt to connect */
 static bool reply_ack; /* as far as we know */
 static bool truncated; /* the guest does nothing any more: it would fault, as its owner deserves */
-static bool closed;
 static uint16_t ring_size, pairs;
 static enum via_ring_format format;
 static uint8_t *memory;
@@ -51,19 +45,14 @@ static struct via_drv_ring drv[QUEUES];
 static int on_open_socket(void *user, const char *path, enum via_device_mode mode,
 			  struct via_error *err)
 {
-	const int small = 4608;
-	int pair[2];
+	const int small = 4608, fd = wire_connect(err);
 
 	(void)user;
 	(void)path;
 	(void)mode;
-	if (refuse || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-		return via_fail(err, -ECONNREFUSED, "nobody is there");
-	if (peer >= 0)
-		close(peer);
-	setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
-	peer = pair[1];
-	return pair[0];
+	if (fd >= 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	return fd;
 }
 
 static void on_pair(void *user, uint32_t pair)
@@ -85,26 +74,12 @@ static void on_announce(void *user, const uint8_t mac[6])
 	(void)mac;
 }
 
-static void on_closed(void *user)
-{
-	(void)user;
-	closed = true;
-}
-
 static const struct via_device_events events = {
 	.pair_changed = on_pair,
 	.link_changed = on_link,
 	.announce = on_announce,
 	.open_socket = on_open_socket,
 };
-
-static void turn(void)
-{
-	struct pollfd p = { .fd = via_loop_fd(loop), .events = POLLIN };
-
-	for (int i = 0; i < 100 && poll(&p, 1, 0) == 1; i++)
-		via_loop_turn(loop, 0);
-}
 
 /* ---- messages ---- */
 
@@ -115,8 +90,8 @@ static void read_replies(void)
 		uint8_t payload[4096];
 	} reply;
 
-	while (peer >= 0) {
-		ssize_t n = recv(peer, &reply.header, sizeof(reply.header), MSG_DONTWAIT);
+	while (wire.peer >= 0) {
+		ssize_t n = recv(wire.peer, &reply.header, sizeof(reply.header), MSG_DONTWAIT);
 
 		if (n < (ssize_t)sizeof(reply.header))
 			return;
@@ -124,7 +99,7 @@ static void read_replies(void)
 		INSIST(reply.header.request > 0 && reply.header.request < VU_NR_REQUESTS);
 		INSIST(reply.header.size <= sizeof(reply.payload));
 		if (reply.header.size)
-			INSIST(recv(peer, reply.payload, reply.header.size, MSG_DONTWAIT) ==
+			INSIST(recv(wire.peer, reply.payload, reply.header.size, MSG_DONTWAIT) ==
 			       (ssize_t)reply.header.size);
 	}
 }
@@ -139,9 +114,9 @@ static void send_message(uint32_t request, const void *payload, uint32_t size, c
 	memcpy(bytes, &header, sizeof(header));
 	if (size > 0)
 		memcpy(bytes + sizeof(header), payload, size);
-	if (peer >= 0)
-		pool_send(peer, bytes, sizeof(header) + size, fds, nr_fds);
-	turn();
+	if (wire.peer >= 0)
+		pool_send(wire.peer, bytes, sizeof(header) + size, fds, nr_fds);
+	wire_turn();
 	read_replies();
 }
 
@@ -235,8 +210,8 @@ static void op_message(void)
 	fill_payload(bytes + sizeof(header), size);
 	nr_fds = pick_fds(fds);
 	memcpy(bytes, &header, sizeof(header));
-	if (peer >= 0)
-		pool_send(peer, bytes, sizeof(header) + size, fds, nr_fds);
+	if (wire.peer >= 0)
+		pool_send(wire.peer, bytes, sizeof(header) + size, fds, nr_fds);
 }
 
 /* Some bytes, with descriptors: what comes of a message that is cut. */
@@ -249,8 +224,8 @@ static void op_bytes(void)
 
 	for (uint32_t i = 0; i < n; i++)
 		bytes[i] = in_u8(&in);
-	if (peer >= 0)
-		pool_send(peer, bytes, n, fds, nr_fds);
+	if (wire.peer >= 0)
+		pool_send(wire.peer, bytes, n, fds, nr_fds);
 }
 
 /* ---- what a front-end says that means it ---- */
@@ -451,7 +426,7 @@ static void op_command(void)
 		drv_publish(ring, VIA_RING_SPLIT);
 	}
 	INSIST(write(pool_fd(POOL_EVENTFD), &one, 8) == 8);
-	turn();
+	wire_turn();
 }
 
 static void op_scribble(void)
@@ -515,9 +490,7 @@ static void op_world(void)
 		clock_passes(6000);
 		break;
 	case 2:
-		if (peer >= 0)
-			close(peer);
-		peer = -1;
+		wire_hang_up();
 		reply_ack = false;
 		break;
 	case 3:
@@ -530,22 +503,22 @@ static void op_world(void)
 	default:
 		read_replies();
 	}
-	turn();
+	wire_turn();
 }
 
 static void op_turn(void)
 {
-	turn();
+	wire_turn();
 }
 
 /* ---- a run ---- */
 
 static void set_up_once(void)
 {
-	if (loop)
+	if (wire.loop)
 		return;
 	INSIST(via_guard_install(NULL) == 0);
-	INSIST(via_loop_create(&loop, NULL) == 0);
+	INSIST(via_loop_create(&wire.loop, NULL) == 0);
 	burst = via_burst_create();
 	INSIST(burst);
 	pool_open();
@@ -569,24 +542,22 @@ static void open_device(void)
 	};
 
 	ring_size = (uint16_t)(1 << (how >> 6) * 2);
-	refuse = truncated = false;
+	wire.refuses = truncated = false;
 	reply_ack = false;
 	memory = pool_memory(POOL_MEMORY);
 	memset(&stats, 0, sizeof(stats));
-	INSIST(via_device_open(&dev, loop, &config, NULL) == 0);
-	turn();
+	INSIST(via_device_open(&dev, wire.loop, &config, NULL) == 0);
+	wire_turn();
 }
 
 static void close_device(void)
 {
-	refuse = true;
-	closed = false;
-	via_device_close(dev, on_closed, NULL);
-	turn();
-	INSIST(closed);
-	if (peer >= 0)
-		close(peer);
-	peer = -1;
+	wire.refuses = true;
+	wire.closed = false;
+	via_device_close(dev, wire_on_closed, NULL);
+	wire_turn();
+	INSIST(wire.closed);
+	wire_hang_up();
 	for (uint32_t i = 0; i < QUEUES; i++)
 		via_drv_free(&drv[i]);
 	pool_truncate(POOL_MEMORY_SIZE);
@@ -609,7 +580,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	open_device();
 	for (int i = 0; i < MAX_OPS && in_more(&in); i++)
 		ops[in_below(&in, ARRAY_SIZE(ops))]();
-	turn();
+	wire_turn();
 	close_device();
 	INSIST(pool_next_fd() == next_fd);
 	return 0;

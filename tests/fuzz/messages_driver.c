@@ -4,8 +4,6 @@
  * all, and then uses the rings, or not. Descriptors are as many as before, and a driver that gave a back-end up
  * takes the next one.
  */
-#include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,17 +14,15 @@
 #include "tests/fuzz/clock.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/pool.h"
+#include "tests/fuzz/wire.h"
 #include "vhost/message.h"
 
 #define MAX_OPS 64
 
 static struct input in;
-static struct via_loop *loop;
 static struct via_driver *driver;
 static struct via_burst *burst;
 static struct via_queue_stats stats;
-static int peer = -1;
-static bool refuse, closed;
 static uint16_t pairs;
 static struct {
 	struct vu_header header;
@@ -35,18 +31,14 @@ static struct {
 
 static int on_open_socket(void *user, const char *path, bool server, struct via_error *err)
 {
-	int pair[2];
+	const int fd = wire_connect(err);
 
 	(void)user;
 	(void)path;
 	(void)server;
-	if (refuse || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-		return via_fail(err, -ECONNREFUSED, "nobody is there");
-	if (peer >= 0)
-		close(peer);
-	peer = pair[1];
-	memset(&asked, 0, sizeof(asked));
-	return pair[0];
+	if (fd >= 0)
+		memset(&asked, 0, sizeof(asked));
+	return fd;
 }
 
 static void on_pair(void *user, uint32_t pair)
@@ -55,24 +47,10 @@ static void on_pair(void *user, uint32_t pair)
 	via_driver_call_fd(driver, pair);
 }
 
-static void on_closed(void *user)
-{
-	(void)user;
-	closed = true;
-}
-
 static const struct via_driver_events events = {
 	.pair_changed = on_pair,
 	.open_socket = on_open_socket,
 };
-
-static void turn(void)
-{
-	struct pollfd p = { .fd = via_loop_fd(loop), .events = POLLIN };
-
-	for (int i = 0; i < 100 && poll(&p, 1, 0) == 1; i++)
-		via_loop_turn(loop, 0);
-}
 
 /* ---- the back-end ---- */
 
@@ -90,8 +68,8 @@ static bool read_request(void)
 			      .msg_controllen = sizeof(control) };
 	struct cmsghdr *c;
 
-	if (peer < 0 ||
-	    recvmsg(peer, &hdr, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != sizeof(asked.header))
+	if (wire.peer < 0 ||
+	    recvmsg(wire.peer, &hdr, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != sizeof(asked.header))
 		return false;
 	for (c = CMSG_FIRSTHDR(&hdr); c; c = CMSG_NXTHDR(&hdr, c))
 		for (size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
@@ -104,7 +82,7 @@ static bool read_request(void)
 	INSIST(asked.header.request > 0 && asked.header.request < VU_NR_REQUESTS);
 	INSIST(asked.header.size <= sizeof(asked.payload));
 	if (asked.header.size)
-		INSIST(recv(peer, asked.payload, asked.header.size, MSG_DONTWAIT) ==
+		INSIST(recv(wire.peer, asked.payload, asked.header.size, MSG_DONTWAIT) ==
 		       (ssize_t)asked.header.size);
 	return true;
 }
@@ -116,8 +94,8 @@ static void reply(uint32_t request, uint32_t flags, const void *payload, uint32_
 
 	memcpy(bytes, &header, sizeof(header));
 	memcpy(bytes + sizeof(header), payload, size);
-	if (peer >= 0)
-		pool_send(peer, bytes, sizeof(header) + size, NULL, 0);
+	if (wire.peer >= 0)
+		pool_send(wire.peer, bytes, sizeof(header) + size, NULL, 0);
 }
 
 static bool is_to_be_answered(void)
@@ -169,13 +147,13 @@ static void op_serve(void)
 	const uint8_t how = in_u8(&in);
 
 	for (int i = 0; i < 1 + (how >> 1) && i < 64; i++) {
-		turn();
+		wire_turn();
 		if (!read_request())
 			return;
 		if (is_to_be_answered())
 			answer(how);
 	}
-	turn();
+	wire_turn();
 }
 
 /* Answers wrongly. */
@@ -185,7 +163,7 @@ static void op_misanswer(void)
 	uint64_t value[4] = { in_u64(&in), in_u32(&in), in_u8(&in), 0 };
 	uint32_t request, flags = VU_VERSION | VU_REPLY_MASK, size = 8;
 
-	turn();
+	wire_turn();
 	read_request();
 	request = asked.header.request;
 	if (how & 1)
@@ -195,7 +173,7 @@ static void op_misanswer(void)
 	if (how & 4)
 		size = in_u8(&in) & 31;
 	reply(request, flags, value, size);
-	turn();
+	wire_turn();
 }
 
 static void op_bytes(void)
@@ -206,9 +184,10 @@ static void op_bytes(void)
 
 	for (uint32_t i = 0; i < sizeof(bytes); i++)
 		bytes[i] = in_u8(&in);
-	if (peer >= 0)
-		pool_send(peer, bytes, 1 + (how & 15), fds, how & 0x40 ? 1 + (how >> 4 & 1) : 0);
-	turn();
+	if (wire.peer >= 0)
+		pool_send(wire.peer, bytes, 1 + (how & 15), fds,
+			  how & 0x40 ? 1 + (how >> 4 & 1) : 0);
+	wire_turn();
 }
 
 /* ---- a worker, the clock, the end of a connection ---- */
@@ -256,14 +235,12 @@ static void op_world(void)
 		clock_passes(6000);
 		break;
 	case 2:
-		if (peer >= 0)
-			close(peer);
-		peer = -1;
+		wire_hang_up();
 		break;
 	default:
 		via_driver_describe(driver, on_line, NULL);
 	}
-	turn();
+	wire_turn();
 }
 
 /* ---- a run ---- */
@@ -281,26 +258,24 @@ static void open_driver(void)
 		.events = &events,
 	};
 
-	refuse = false;
+	wire.refuses = false;
 	memset(&stats, 0, sizeof(stats));
-	INSIST(via_driver_open(&driver, loop, &config, NULL) == 0);
-	turn();
+	INSIST(via_driver_open(&driver, wire.loop, &config, NULL) == 0);
+	wire_turn();
 }
 
 static void close_driver(void)
 {
-	closed = false;
-	refuse = true;
-	via_driver_close(driver, on_closed, NULL);
-	for (int i = 0; i < 8 && !closed; i++) {
-		turn();
+	wire.closed = false;
+	wire.refuses = true;
+	via_driver_close(driver, wire_on_closed, NULL);
+	for (int i = 0; i < 8 && !wire.closed; i++) {
+		wire_turn();
 		clock_passes(1000); /* a back-end that does not answer is waited for in vain */
 	}
-	turn();
-	INSIST(closed);
-	if (peer >= 0)
-		close(peer);
-	peer = -1;
+	wire_turn();
+	INSIST(wire.closed);
+	wire_hang_up();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -309,8 +284,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					     op_bytes, op_worker, op_world };
 	int next_fd;
 
-	if (!loop) {
-		INSIST(via_loop_create(&loop, NULL) == 0);
+	if (!wire.loop) {
+		INSIST(via_loop_create(&wire.loop, NULL) == 0);
 		burst = via_burst_create();
 		INSIST(burst);
 		pool_open();
