@@ -17,22 +17,13 @@
 
 static int setup(void **state)
 {
-	static struct frontend fe;
 	const struct via_device_config config = { .queue_pairs = 2,
 						  .control_queue = true,
 						  .inband = true,
 						  .has_mac = true,
 						  .mac = { 2, 0, 0, 0, 0, 1 } };
 
-	fe_open(&fe, &config);
-	*state = &fe;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fe_close(*state);
-	return 0;
+	return fe_setup_with(state, &config);
 }
 
 enum { OK = 0, ERR = 1, NO_ANSWER = 0x77 };
@@ -566,7 +557,7 @@ static void a_broken_queue_is_told_by_a_message_where_there_is_no_descriptor(voi
 	close(pair[0]);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, fe_teardown)
 
 int main(void)
 {

@@ -7,21 +7,6 @@
 #include "tests/protocol/frontend.h"
 #include "vhost/vhost.h"
 
-static int setup(void **state)
-{
-	static struct frontend fe;
-
-	fe_open(&fe, NULL);
-	*state = &fe;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fe_close(*state);
-	return 0;
-}
-
 struct wanted {
 	const char *key;
 	char value[1100];
@@ -201,7 +186,7 @@ static void trouble_beyond_its_share_of_the_log_is_counted(void **state)
 	via_log_to(NULL, NULL);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fe_setup, fe_teardown)
 
 int main(void)
 {

@@ -140,6 +140,26 @@ void fe_close(struct frontend *fe)
 	assert_int_equal(rmdir(fe->dir), 0);
 }
 
+int fe_setup_with(void **state, const struct via_device_config *config)
+{
+	static struct frontend fe;
+
+	fe_open(&fe, config);
+	*state = &fe;
+	return 0;
+}
+
+int fe_setup(void **state)
+{
+	return fe_setup_with(state, NULL);
+}
+
+int fe_teardown(void **state)
+{
+	fe_close(*state);
+	return 0;
+}
+
 void fe_turn(struct frontend *fe)
 {
 	struct pollfd p = { .fd = via_loop_fd(fe->loop), .events = POLLIN };

@@ -59,6 +59,10 @@ void fe_open(struct frontend *fe, const struct via_device_config *config);
 void fe_use_unsealable_memory(struct frontend *fe);
 /* Closes everything; the device must be gone then. */
 void fe_close(struct frontend *fe);
+/* For each case of a program: fe_open() of the front-end that is the case's state, and fe_close(). */
+int fe_setup_with(void **state, const struct via_device_config *config);
+int fe_setup(void **state);
+int fe_teardown(void **state);
 /* Opens a device where there is none. */
 void fe_open_device(struct frontend *fe, const struct via_device_config *config);
 /* Ends and opens the device only, as a restarted process would; 'config' as in fe_open(). */

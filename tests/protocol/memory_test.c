@@ -8,21 +8,6 @@
 #include "tests/protocol/frontend.h"
 #include "vhost/vhost.h"
 
-static int setup(void **state)
-{
-	static struct frontend fe;
-
-	fe_open(&fe, NULL);
-	*state = &fe;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fe_close(*state);
-	return 0;
-}
-
 static int set_table(struct frontend *fe, const struct vu_region *regions, uint32_t n,
 		     const int *fds)
 {
@@ -302,7 +287,7 @@ static void changes_under_traffic_lose_no_packet(void **state) /* R6 */
 	assert_int_equal(atomic_load(&received), sent);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fe_setup, fe_teardown)
 
 int main(void)
 {

@@ -15,18 +15,9 @@
 
 static int setup(void **state)
 {
-	static struct frontend fe;
 	const struct via_device_config config = { .queue_pairs = 2, .mtu = 1500 };
 
-	fe_open(&fe, &config);
-	*state = &fe;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fe_close(*state);
-	return 0;
+	return fe_setup_with(state, &config);
 }
 
 #define ALL_PROTOCOL UINT64_MAX
@@ -795,7 +786,7 @@ static void any_bytes_at_all_leave_the_device_serving(void **state)
 	fe_assert_traffic(fe, 1);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, fe_teardown)
 
 int main(void)
 {

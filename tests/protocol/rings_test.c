@@ -11,18 +11,9 @@
 
 static int setup(void **state)
 {
-	static struct frontend fe;
 	const struct via_device_config config = { .queue_pairs = 2 };
 
-	fe_open(&fe, &config);
-	*state = &fe;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fe_close(*state);
-	return 0;
+	return fe_setup_with(state, &config);
 }
 
 /* ---- starting ---- */
@@ -789,7 +780,7 @@ static void a_front_end_that_holds_a_worker_up_is_kept_away_for_a_while(void **s
 	}
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, fe_teardown)
 
 int main(void)
 {

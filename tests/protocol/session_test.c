@@ -10,21 +10,6 @@
 #include "tests/protocol/frontend.h"
 #include "vhost/vhost.h"
 
-static int setup(void **state)
-{
-	static struct frontend fe;
-
-	fe_open(&fe, NULL);
-	*state = &fe;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fe_close(*state);
-	return 0;
-}
-
 /* ---- packets ---- */
 
 static void a_split_device_carries_packets_both_ways(void **state)
@@ -494,7 +479,7 @@ static void an_owner_may_close_the_device_when_the_next_front_end_waits(void **s
 	fe_open_device(fe, NULL);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fe_setup, fe_teardown)
 
 int main(void)
 {

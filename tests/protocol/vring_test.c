@@ -5,21 +5,6 @@
 #include "tests/protocol/frontend.h"
 #include "vhost/vhost.h"
 
-static int setup(void **state)
-{
-	static struct frontend fe;
-
-	fe_open(&fe, NULL);
-	*state = &fe;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fe_close(*state);
-	return 0;
-}
-
 static void one_part_of_a_ring_that_runs_does_not_move_alone(void **state) /* R11 */
 {
 	struct frontend *fe = *state;
@@ -157,7 +142,7 @@ static void memory_that_one_queue_finds_gone_is_gone_for_the_others(void **state
 	assert_int_equal(fe_recv(fe, &(struct vu_msg){ 0 }), FE_CLOSED);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fe_setup, fe_teardown)
 
 int main(void)
 {
