@@ -2,11 +2,14 @@
 /*
  * switch: the Ethernet switch between ports.
  *
- *   switch.h   this: what the daemon calls      switch.c   ports in and out, timers
+ *   switch.h   this: what the daemon calls      switch.c   its beginning and end, what it knows
+ *   control.h  what its control files share     ports.c    ports in and out
  *   core.h     what all of the switch shares    table.c    what workers know of ports and VLANs
  *   input.c    judges and learns a burst        vlan.c     access and trunk ports
  *   fdb.c      the MAC table                    forward.c  lookup, flood, dispatch by egress port
- *   worker.c   the loop: poll, rest, sleep      assign.c   which worker serves which queue
+ *   worker.c   the loop: poll, rest, sleep      polling.c  queues that are polled, or waited for
+ *   mail.c     how control reaches workers      crew.c     workers begin and end
+ *   assign.c   which worker serves which queue  chores.c   what workers ask control for
  *   capture.c  frames into a pcap file
  *
  * May use lib/. Called by the daemon on the control thread; everything else happens on workers.
@@ -24,7 +27,7 @@
 
 struct sw_switch; /* opaque */
 
-extern const struct via_need sw_needs[]; /* worker.c */
+extern const struct via_need sw_needs[]; /* crew.c */
 
 #define SW_POLL_ALWAYS    UINT32_MAX
 #define SW_MAX_WORKERS    64

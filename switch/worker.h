@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Worker threads and the ingress queues that they serve. worker.c has the theory of operation.
+ * Worker threads and the ingress queues that they serve. worker.c has the theory of operation; what is
+ * declared here is in crew.c, mail.c and assign.c as said.
  */
 #ifndef SW_WORKER_H
 #define SW_WORKER_H
@@ -15,6 +16,8 @@
 #define SW_MAX_QUEUES 65536
 
 #define SW_NOT_POLLED UINT32_MAX
+#define SW_NO_SLOT    UINT32_MAX
+#define SW_MAIL_EVENT UINT64_MAX /* the data of epoll for mail_fd */
 
 /* An ingress queue of a port. Made by control, freed by the worker that has it. */
 struct sw_queue {
@@ -106,11 +109,18 @@ struct sw_worker {
 	uint64_t busy_before_us, packets_before, recent_packets;
 };
 
+/* ---- crew.c ---- */
+
 /* Starts core->worker[index] and waits until it is one. Returns 0, or a negative errno with the reason in 'err'. Ended by
  * sw_workers_stop(), which also frees what start left half-built. Thread: control. */
 int sw_worker_start(struct sw_core *core, uint32_t index, int cpu, struct via_error *err);
 /* Ends all workers and waits for them; frees queues that are still in the mail. Thread: control. */
 void sw_workers_stop(struct sw_core *core);
+
+/* Polls, rests and sleeps until it is told to end: worker.c. Thread: the worker. */
+void sw_worker_loop(struct sw_worker *w);
+
+/* ---- mail.c ---- */
 
 /* A queue that no worker has yet; NULL without memory. Thread: control. */
 struct sw_queue *sw_queue_create(struct via_port *port, uint16_t index, uint16_t q);
