@@ -10,14 +10,15 @@ import struct
 import time
 
 from lab.frontend import Connection, FrontEnd
-from lab.viaductd import Viaductd
+from lab.process import Program
+from lab.viaductd import Viaductd, build_folder
 
 import catalogue
 from catalogue import case
 from framing import is_closed, more_ports, require
-from life import comes_and_goes, kill_at_random
+from life import victim_answers
 from memory import truncations
-from stage import VICTIM_MAC, Failed, Stage, Witness, eventually, frame
+from stage import EVIL_MAC, VICTIM_MAC, Failed, Stage, Witness, eventually, frame
 
 BURST = 64                      # packets that may be lost, or come twice, when a worker is killed
 
@@ -154,24 +155,45 @@ def a_stale_socket_is_in_the_way(stage):
 
 # ----------------------------------------------------------------------- campaigns
 
+def guest(stage, times):
+    """Our driver on the attacked port: see guest.c."""
+    words = [build_folder() + "/tests/hostile/guest", stage.path(), EVIL_MAC.hex(":"),
+             VICTIM_MAC.hex(":"), str(times)] + ["--packed"] * stage.packed
+    return Program(words, stage.daemon.folder + "/guest.log")
+
+
 def reconnects(o, packed):
+    """A guest comes, sends until its frames are taken, and goes."""
     count = int(100000 * o.scale)
     with Stage(packed, scale=o.scale) as stage:
         stage.begin()
         begin = time.monotonic()
-        for _ in range(count):
-            eventually(lambda: comes_and_goes(stage), "a connection")
-        seconds = time.monotonic() - begin
-        return {"count": count, "seconds": round(seconds), **stage.check()}
+        program = guest(stage, count)
+        try:
+            while program.process.poll() is None:
+                victim_answers(stage, 0.001)
+                time.sleep(0.01)
+        finally:
+            program.stop()
+        require(program.process.returncode == 0, program.log())
+        return {"count": count, "seconds": round(time.monotonic() - begin), **stage.check()}
 
 
 def front_end_kills(o, packed):
+    """A guest that sends and receives is killed: from while it starts to under full traffic."""
     count, rng = int(10000 * o.scale), random.Random(45)
     with Stage(packed, scale=o.scale) as stage:
         stage.begin()
+        before = stage.port()["receive"]["packets"]
         for _ in range(count):
-            kill_at_random(stage, rng)
-        return {"count": count, **stage.check()}
+            program = guest(stage, 0)
+            try:
+                victim_answers(stage, rng.random() * 0.02)
+            finally:
+                program.kill()
+        carried = stage.port()["receive"]["packets"] - before
+        require(carried > count, "%d guests sent %d frames" % (count, carried))
+        return {"count": count, "carried": carried, **stage.check()}
 
 
 def memory_truncations(o, packed):

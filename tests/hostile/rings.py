@@ -15,7 +15,7 @@ from lab.viaductd import build_folder
 
 from catalogue import case
 from framing import require
-from stage import Failed, eventually, frame
+from stage import EVIL_MAC, VICTIM_MAC, Failed, eventually, frame
 
 END = 4 << 20                   # of BASE's memory
 TABLE = 3 << 20                 # where indirect tables lie
@@ -345,6 +345,24 @@ def receive_chains_without_room(stage):
         eventually(lambda: stage.drops(direction="transmit") != drops or f.ring[0].reap() or
                    "broken" in stage.facts()["queue 0"], lambda: stage.facts())
         require(f.memory.map[RX_BUFFERS:RX_BUFFERS + 4096] == b"mine" * 1024, "it was written to")
+
+
+SIZES = {"with neither": vu.VIRTIO_F_VERSION_1 | vu.MRG_RXBUF, "with VERSION_1": vu.MRG_RXBUF,
+         "with MRG_RXBUF": vu.VIRTIO_F_VERSION_1, "with both": 0}
+
+
+@case("HX-32", SIZES)
+def header_sizes(stage, without):
+    """The header is as long as the features say that were agreed on: frames come whole, both ways."""
+    if stage.packed and without & vu.VIRTIO_F_VERSION_1:
+        return                          # no packed ring without VERSION_1
+    there, back = frame(os.urandom(40)), frame(os.urandom(40), EVIL_MAC, VICTIM_MAC)
+    with stage.evil(without=without) as f:
+        stage.victim.received()
+        f.send(there)
+        eventually(lambda: there in stage.victim.received(), "the frame comes as it was sent")
+        stage.victim.send(back)
+        eventually(lambda: back in f.received(), "the answer comes as it was sent")
 
 
 # ------------------------------------------------------------------ indirect tables

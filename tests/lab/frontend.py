@@ -33,7 +33,7 @@ PROTOCOL_MQ, PROTOCOL_REPLY_ACK = 1 << 0, 1 << 3
 NOFD = 0x100
 RING_SIZE = 256
 RING_SPACE = 16384              # of each ring: descriptors, available, used
-HEADER = 12                     # bytes of the virtio-net header
+HEADER, LEGACY_HEADER = 12, 10  # bytes of the virtio-net header
 USER_ADDRESS = 0x7f0000000000   # where the front-end says that it has its memory: only a name
 RX_BUFFERS, TX_BUFFERS = 1 << 20, 2 << 20
 BUFFER, BUFFER_STEP = 2048, 4096
@@ -131,16 +131,19 @@ class FrontEnd(Connection):
     with FrontEnd("/run/vm1.sock") as f: ...
 
     features    more virtio features than the usual ones, as a mask
+    without     of the usual ones, those that it does not accept
     memory      a Memory of the caller's, which stays the caller's
     start       False: connected, and nothing has been said
     """
 
     def __init__(self, path, packed=False, mebibytes=1, features=0, memory=None, start=True,
-                 protocol=PROTOCOL_MQ | PROTOCOL_REPLY_ACK, size=RING_SIZE, patience=10):
+                 protocol=PROTOCOL_MQ | PROTOCOL_REPLY_ACK, size=RING_SIZE, patience=10, without=0):
         self.packed, self.fds = packed, []
         self.memory, self.owned = memory or Memory(mebibytes << 20), memory is None
         self.wanted = VIRTIO_F_VERSION_1 | VHOST_USER_F_PROTOCOL_FEATURES | MRG_RXBUF | features
         self.wanted |= RING_PACKED if packed else 0
+        self.wanted &= ~without
+        self.header = HEADER if self.wanted & (VIRTIO_F_VERSION_1 | MRG_RXBUF) else LEGACY_HEADER
         self.wanted_protocol = protocol
         self.ring = [(PackedRing if packed else SplitRing)(self.memory, i * RING_SPACE, size)
                      for i in (0, 1)]
@@ -234,7 +237,7 @@ class FrontEnd(Connection):
             address = RX_BUFFERS + buffer * BUFFER_STEP
             self.posted[self.ring[0].offer([(address, size, WRITE)])] = buffer
 
-    def send(self, frame, header=bytes(HEADER)):
+    def send(self, frame, header=None):
         """The driver sends a frame from a buffer of its own; with a full ring it waits a little, and
         then does not."""
         for _ in range(1000):
@@ -243,6 +246,7 @@ class FrontEnd(Connection):
             self.ring[1].reap()
         else:
             return None
+        header = bytes(self.header) if header is None else header
         at = TX_BUFFERS + self.tx_next % RING_SIZE * BUFFER_STEP
         self.tx_next += 1
         self.memory.fill(at, header + frame)
@@ -258,9 +262,9 @@ class FrontEnd(Connection):
             buffer = self.posted.pop(used.id)
             self.spare.append(buffer)
             at = RX_BUFFERS + buffer * BUFFER_STEP
-            frames.append(bytes(self.memory.map[at + HEADER:at + used.len]))
+            frames.append(bytes(self.memory.map[at + self.header:at + used.len]))
             if headers is not None:
-                headers.append(bytes(self.memory.map[at:at + HEADER]))
+                headers.append(bytes(self.memory.map[at:at + self.header]))
         if frames:
             self.post(len(frames))
         return frames
