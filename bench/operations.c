@@ -61,7 +61,7 @@ static via_always_inline uint32_t serve(struct rings *r, uint32_t n, enum via_ri
 
 	vq_prefetch(vq, ring, n, format);
 	while (done < n) {
-		run = vq_pop_singles(vq, ring, seg + segs, entry + done, n - done, VIA_READABLE,
+		run = vq_pop_singles(vq, ring, seg + segs, entry + done, n - done, 0, VIA_READABLE,
 				     format);
 		done += run;
 		segs += run;

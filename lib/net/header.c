@@ -103,6 +103,8 @@ static bool read_gso(struct via_view *view, const struct via_net_hdr *hdr, uint3
 bool via_header_read_offload(struct via_view *view, const struct via_net_hdr *hdr,
 			     uint32_t offloads, enum via_hdr_from from)
 {
+	if (offloads == 0 && from == VIA_HDR_FROM_DRIVER)
+		return true; /* it may ask for nothing: what its headers say has no meaning */
 	if (hdr->flags & VIA_HDR_NEEDS_CSUM) {
 		view->csum_start = le16toh(hdr->csum_start);
 		view->csum_offset = le16toh(hdr->csum_offset);

@@ -24,6 +24,7 @@ enum {
 	MAX_SEGS = 1024,  /* of a round; so the most pieces that a packet's buffers can have */
 	WALK_MAX = 4096,  /* descriptors that a burst looks at, beyond those of single buffers */
 	LOCKED_BYTES = 256 << 10, /* after so many somebody else may have the lock */
+	HEADER_SIZE = 12,         /* of a plain frame's header */
 	PLAIN_LEN = 4096,         /* bytes up to which a frame probably fits one buffer */
 	AHEAD = 12, /* buffers whose lines are on their way while those before them are written: more
 		    * than a core can ask for at once are not asked for at all */
@@ -192,20 +193,37 @@ static via_always_inline bool is_plain(const struct via_view *view, uint32_t max
 	return via_likely(view->len <= max_len && !asks && view->gso == VIA_GSO_NONE);
 }
 
-/* Writes a plain packet into one buffer, behind a header of 12 bytes. False, and nothing is done, if it is
- * not plain or has no room there. */
-static via_always_inline bool copy_plain(const struct via_seg *seg, const struct via_view *view,
-					 uint32_t max_len)
+/* Writes the header of a plain packet, which is the same for all. One that is 'alone' on its line probably says so
+ * already, and is only written if not: a line that neither side writes needs not go from core to core. */
+static via_always_inline void write_plain_header(uint8_t *to, bool alone)
 {
 	const uint64_t nothing = 0;
 	const uint32_t one_buffer = htole32(UINT32_C(1) << 16);
-	uint8_t *to = seg->base;
 
-	if (via_unlikely(!is_plain(view, max_len) || seg->len < 12 + view->len))
-		return false;
+	if (alone) {
+		uint64_t first;
+		uint32_t last;
+
+		via_copy_private(&first, to, 8);
+		via_copy_private(&last, to + 8, 4);
+		if (via_likely(first == nothing && last == one_buffer))
+			return;
+	}
 	__builtin_memcpy(to, &nothing, 8);
 	__builtin_memcpy(to + 8, &one_buffer, 4);
-	to += 12;
+}
+
+/* Writes a plain packet into one buffer, behind a header of 12 bytes. False, and nothing is done, if it is
+ * not plain or has no room there. */
+static via_always_inline bool copy_plain(const struct via_seg *seg, const struct via_view *view,
+					 uint32_t max_len, bool alone)
+{
+	uint8_t *to = seg->base;
+
+	if (via_unlikely(!is_plain(view, max_len) || seg->len < HEADER_SIZE + view->len))
+		return false;
+	write_plain_header(to, alone);
+	to += HEADER_SIZE;
 	via_copy_snapshot(to, view->snapshot, view->snapshot_len);
 	to += view->snapshot_len;
 	for (uint32_t i = 0; i < view->nr_pieces; i++) {
@@ -335,17 +353,20 @@ static via_always_inline void add_packet(struct turn *turn, const struct via_vie
 /* Bytes up to which a view is plain; 0 where none is. */
 static uint32_t plain_len(const struct turn *turn)
 {
-	if (turn->net->header_size != 12)
+	if (turn->net->header_size != HEADER_SIZE)
 		return 0;
 	return turn->mtu ? via_min_u(turn->mtu + VIA_ETH_SIZE, PLAIN_LEN) : PLAIN_LEN;
 }
 
-/*
- * The usual case: a run of plain views, each into a chain of one descriptor, copied at once. Returns how
- * many of the views are in the round now; where it stops is something else, or the queue is full.
- */
-static via_always_inline uint32_t send_plain(struct turn *turn, struct via_view *const *views,
-					     uint32_t n, enum via_ring_format format)
+/* Whether a header of 12 bytes at 'base' has a cache line for which the frame behind it has no use. */
+static via_always_inline bool is_alone(const uint8_t *base)
+{
+	return (uintptr_t)base / VIA_CACHE_LINE != ((uintptr_t)base + HEADER_SIZE) / VIA_CACHE_LINE;
+}
+
+/* send_plain(), 'alone' being what headers were in the buffers before, and probably are in these. */
+static via_always_inline uint32_t send_plain_so(struct turn *turn, struct via_view *const *views,
+						uint32_t n, bool alone, enum via_ring_format format)
 {
 	const uint32_t max_len = plain_len(turn);
 	struct via_batch_entry *entry = turn->entry + turn->nr_chains;
@@ -361,10 +382,11 @@ static via_always_inline uint32_t send_plain(struct turn *turn, struct via_view 
 		const uint32_t end = got;
 
 		run = vq_pop_singles(turn->vq, turn->ring, seg + got, entry + got,
-				     via_min_u(n - got, AHEAD), VIA_WRITABLE, format);
+				     via_min_u(n - got, AHEAD), alone ? HEADER_SIZE : 0,
+				     VIA_WRITABLE, format);
 		got += run;
-		for (; i < end && via_likely(copy_plain(&seg[i], views[i], max_len)); i++) {
-			entry[i].len = 12 + views[i]->len;
+		for (; i < end && via_likely(copy_plain(&seg[i], views[i], max_len, alone)); i++) {
+			entry[i].len = HEADER_SIZE + views[i]->len;
 			bytes += views[i]->len;
 		}
 		if (via_unlikely(i < end))
@@ -376,7 +398,20 @@ static via_always_inline uint32_t send_plain(struct turn *turn, struct via_view 
 	turn->nr_chains += i;
 	turn->nr_segs += i;
 	turn->bytes += bytes;
+	if (i > 0)
+		turn->vq->header_alone = is_alone(seg[i - 1].base);
 	return i;
+}
+
+/*
+ * The usual case: a run of plain views, each into a chain of one descriptor, copied at once. Returns how
+ * many of the views are in the round now; where it stops is something else, or the queue is full.
+ */
+static via_always_inline uint32_t send_plain(struct turn *turn, struct via_view *const *views,
+					     uint32_t n, enum via_ring_format format)
+{
+	return turn->vq->header_alone ? send_plain_so(turn, views, n, true, format)
+				      : send_plain_so(turn, views, n, false, format);
 }
 
 /* What is to be done after a view was dealt with, or not. */

@@ -31,6 +31,8 @@ static_assert(VIA_BURST_PIECES >= VIA_CHAIN_MAX_SEGS, "any chain fits an empty b
 /* Descriptors of long chains after which a burst takes no further one (R18). */
 #define WALK_MAX 4096
 
+#define HEADER_SIZE 12 /* the common one's */
+
 /* A burst's chains as they were taken. Pieces of chain i follow those of chain i - 1. */
 struct taken {
 	uint64_t singles; /* mask of those of one readable segment */
@@ -69,13 +71,14 @@ static void take_chain(struct via_lent *lent, struct taken *taken, uint32_t i,
 	taken->nr_pieces[i] = chain->nr_readable;
 	taken->writable[i] = chain->nr_writable > 0;
 	for (uint32_t k = 0; k < via_min_u(chain->nr_readable, 2); k++)
-		chain_prefetch(chain->seg[k].base, VIA_READABLE);
+		chain_prefetch(chain->seg[k].base, chain->seg[k].len, 0, VIA_READABLE);
 }
 
-/* The first stage: up to 'max' chains from the ring, and their first lines on the way. */
+/* The first stage: up to 'max' chains from the ring, and their first lines on the way; of each chain 'unread' bytes
+ * will not be read. */
 static via_always_inline void take(struct via_vq *vq, struct via_lent *lent,
 				   struct via_burst *burst, struct taken *taken, uint32_t max,
-				   enum via_ring_format format)
+				   uint32_t unread, enum via_ring_format format)
 {
 	struct via_seg *seg = (struct via_seg *)burst->piece;
 	const struct via_ring *ring = lent->ring;
@@ -90,7 +93,7 @@ static via_always_inline void take(struct via_vq *vq, struct via_lent *lent,
 		if (chain.nr_readable == 1) /* a driver that has just cut a chain cuts others */
 			run = vq_pop_singles(vq, ring, seg + used, lent->entry + n,
 					     via_min_u(max - n, VIA_BURST_PIECES - used),
-					     VIA_READABLE, format);
+					     unread, VIA_READABLE, format);
 		if (run > 0)
 			taken->singles |= (UINT64_MAX >> (64 - run)) << n;
 		taken->nr_singles += run;
@@ -113,6 +116,13 @@ static via_always_inline void take(struct via_vq *vq, struct via_lent *lent,
 }
 
 /* ---- reading ---- */
+
+/* Whether the common header has nothing to say: its driver may ask for nothing. It is not read then, as its line is
+ * often one that the frame is not on. */
+static via_always_inline bool is_silent(const struct via_vq_net *net)
+{
+	return net->host == 0 && net->header_size == HEADER_SIZE;
+}
 
 /* Whether 'len' bytes behind the header can be a frame; the reason if not. */
 static via_always_inline bool length_is_right(uint32_t len, uint32_t hdr_size, enum via_drop *why)
@@ -137,29 +147,32 @@ static via_always_inline uint32_t begin_view(struct via_view *view, uint32_t len
 
 /*
  * The second stage for a chain of one segment, with the common header of 12 bytes. The header's first
- * word says whether it asks for anything; if it does, it is judged by a copy of its own, read anew.
+ * word says whether it asks for anything; if it does, it is judged by a copy of its own, read anew. If it is
+ * 'silent' it is not read at all.
  */
 static via_always_inline bool read_single(struct via_piece *piece, struct via_view *view,
-					  const struct via_vq_net *net, enum via_drop *why)
+					  const struct via_vq_net *net, bool silent,
+					  enum via_drop *why)
 {
 	const uint8_t *base = piece->base;
 	const uint32_t len = piece->len;
 	struct via_net_hdr hdr;
 	uint32_t snapshot;
-	uint16_t first;
+	uint16_t first = 0;
 
-	if (!length_is_right(len, 12, why))
+	if (!length_is_right(len, HEADER_SIZE, why))
 		return false;
-	via_copy_private(&first, base, sizeof(first));
-	snapshot = begin_view(view, len - 12);
-	via_copy_snapshot(view->snapshot, base + 12, snapshot);
-	piece->base = base + 12 + snapshot;
-	piece->len = len - 12 - snapshot;
+	if (!silent)
+		via_copy_private(&first, base, sizeof(first));
+	snapshot = begin_view(view, len - HEADER_SIZE);
+	via_copy_snapshot(view->snapshot, base + HEADER_SIZE, snapshot);
+	piece->base = base + HEADER_SIZE + snapshot;
+	piece->len = len - HEADER_SIZE - snapshot;
 	view->piece = piece;
 	view->nr_pieces = piece->len > 0;
 	if (via_likely(!(first & VIA_HDR_ASKS_MASK)))
 		return true;
-	via_copy_private(&hdr, base, 12);
+	via_copy_private(&hdr, base, HEADER_SIZE);
 	*why = VIA_DROP_HEADER;
 	return via_header_read(view, &hdr, net->host, VIA_HDR_FROM_DRIVER);
 }
@@ -225,8 +238,8 @@ static __attribute__((noinline)) uint32_t read_chains(struct via_lent *lent,
 		enum via_drop why;
 		bool good;
 
-		if (single && net->header_size == 12)
-			good = read_single(piece, view, net, &why);
+		if (single && net->header_size == HEADER_SIZE)
+			good = read_single(piece, view, net, is_silent(net), &why);
 		else
 			good = read_chain(rest, single ? piece->len : taken->len[i],
 					  !single && taken->writable[i], view, net, &why);
@@ -239,9 +252,9 @@ static __attribute__((noinline)) uint32_t read_chains(struct via_lent *lent,
 	return n;
 }
 
-/* The usual burst: chains of one segment. Returns the number of views. */
+/* The usual burst: chains of one segment, with headers of 12 bytes. Returns the number of views. */
 static via_always_inline uint32_t read_singles(struct via_lent *lent, const struct via_vq_net *net,
-					       struct via_burst *burst)
+					       struct via_burst *burst, bool silent)
 {
 	const uint32_t nr_chains = lent->n;
 	struct via_view *view = burst->view;
@@ -249,7 +262,7 @@ static via_always_inline uint32_t read_singles(struct via_lent *lent, const stru
 	for (uint32_t i = 0; i < nr_chains; i++) {
 		enum via_drop why;
 
-		if (via_likely(read_single(&burst->piece[i], view, net, &why)))
+		if (via_likely(read_single(&burst->piece[i], view, net, silent, &why)))
 			lent->len[i] = view++->len;
 		else
 			lent_drop(lent, i, why);
@@ -264,11 +277,30 @@ static void drop_all(struct via_lent *lent)
 		lent_drop(lent, i, VIA_DROP_DISABLED);
 }
 
+static via_always_inline void take_and_read(struct via_vq *vq, const struct via_vq_net *net,
+					    struct via_lent *lent, struct via_burst *burst,
+					    uint32_t max, bool silent)
+{
+	const struct via_ring *ring = lent->ring;
+	const uint32_t unread = silent ? HEADER_SIZE : 0;
+	struct taken taken;
+
+	if (ring->format == VIA_RING_PACKED)
+		take(vq, lent, burst, &taken, max, unread, VIA_RING_PACKED);
+	else
+		take(vq, lent, burst, &taken, max, unread, VIA_RING_SPLIT);
+	if (via_unlikely(!ring->enabled))
+		drop_all(lent);
+	else if (via_likely(net->header_size == HEADER_SIZE && taken.nr_singles == lent->n))
+		lent->nr_views = (uint16_t)read_singles(lent, net, burst, silent);
+	else
+		lent->nr_views = (uint16_t)read_chains(lent, net, burst, &taken);
+}
+
 uint32_t via_vq_ingress(struct via_vq *vq, const struct via_vq_net *net, struct via_lent *lent,
 			struct via_burst *burst, uint32_t max, struct via_queue_stats *stats)
 {
 	const struct via_ring *ring = vq_ring(vq);
-	struct taken taken;
 
 	lent->n = lent->nr_views = 0;
 	burst->nr_pieces = 0;
@@ -276,16 +308,10 @@ uint32_t via_vq_ingress(struct via_vq *vq, const struct via_vq_net *net, struct 
 		return 0;
 	max = via_min_u(max, VIA_VQ_BURST);
 	lent_begin(lent, vq, ring, stats);
-	if (ring->format == VIA_RING_PACKED)
-		take(vq, lent, burst, &taken, max, VIA_RING_PACKED);
+	if (is_silent(net))
+		take_and_read(vq, net, lent, burst, max, true);
 	else
-		take(vq, lent, burst, &taken, max, VIA_RING_SPLIT);
-	if (via_unlikely(!ring->enabled))
-		drop_all(lent);
-	else if (via_likely(net->header_size == 12 && taken.nr_singles == lent->n))
-		lent->nr_views = (uint16_t)read_singles(lent, net, burst);
-	else
-		lent->nr_views = (uint16_t)read_chains(lent, net, burst, &taken);
+		take_and_read(vq, net, lent, burst, max, false);
 	if (lent->nr_views == 0)
 		via_vq_ingress_release(vq, lent); /* nobody else would */
 	return lent->nr_views;

@@ -209,15 +209,26 @@ static via_always_inline uint8_t *chain_near_single(const struct via_near *near,
 	return near->host + offset;
 }
 
-/* Starts loading the beginning of a packet that is read or written soon: a header and a small frame. */
-static via_always_inline void chain_prefetch(const uint8_t *host, enum via_direction direction)
+/*
+ * Starts loading the beginning of a buffer of 'len' bytes that is read or written soon: a header and a small
+ * frame. The first 'spared' bytes (a constant) will not be read, or not be written but only looked at: a line
+ * that has nothing but these is left to the driver.
+ */
+static via_always_inline void chain_prefetch(const uint8_t *host, uint32_t len, uint32_t spared,
+					     enum via_direction direction)
 {
-	if (direction == VIA_WRITABLE) {
+	if (direction == VIA_WRITABLE && spared == 0) {
 		via_prefetch_write(host);
 		via_prefetch_write(host + VIA_CACHE_LINE);
-	} else {
+	} else if (direction == VIA_WRITABLE) {
+		via_prefetch(host);
+		via_prefetch_write(host + spared);
+	} else if (spared == 0) {
 		via_prefetch(host);
 		via_prefetch(host + VIA_CACHE_LINE);
+	} else {
+		via_prefetch(host + spared);
+		via_prefetch(host + via_min_u(spared + VIA_CACHE_LINE, len - 1));
 	}
 }
 

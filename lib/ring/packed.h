@@ -104,6 +104,7 @@ static via_always_inline int packed_pop(struct via_vq *vq, const struct via_ring
 static via_always_inline uint32_t packed_pop_singles(struct via_vq *vq, const struct via_ring *ring,
 						     struct via_seg *seg,
 						     struct via_batch_entry *entry, uint32_t n,
+						     uint32_t spared,
 						     enum via_direction direction)
 {
 	const struct via_near near = chain_near(ring->mem, &vq->hint);
@@ -123,7 +124,7 @@ static via_always_inline uint32_t packed_pop_singles(struct via_vq *vq, const st
 			break;
 		seg[i] = (struct via_seg){ host, desc.len };
 		entry[i] = (struct via_batch_entry){ .id = desc.link, .nr_slots = 1 };
-		chain_prefetch(host, direction);
+		chain_prefetch(host, desc.len, spared, direction);
 		if (via_unlikely(++idx == size)) {
 			idx = 0;
 			bits ^= VIA_PACKED_LAP_MASK;

@@ -210,6 +210,7 @@ struct via_vq {
 	uint16_t nr_batch;    /* packed: entries in 'batch' */
 	bool signalled_valid; /* false: no decision yet, so no event index can be judged */
 	bool armed;           /* kicks are wanted */
+	bool header_alone;    /* net, egress: the last buffer's header had a cache line to itself */
 	bool spilled; /* packed: the batch's entries up to slot 'spill' are in the ring, but the
 			       * first */
 	struct via_ring_pos spill;
@@ -265,7 +266,8 @@ enum via_direction { VIA_READABLE, VIA_WRITABLE }; /* for the device */
  * vq_pop_singles() takes up to 'n' chains of one descriptor, whole in one region and of the given
  *                 direction, as long as there are such: the usual ones, by a loop that keeps its state
  *                 in registers. Fills a segment and an entry (id, 1 slot, len 0) for each and starts
- *                 loading where it lies. What comes next is for vq_pop(), whatever it is. It does not
+ *                 loading where it lies; 'spared', a constant, is how many bytes at the beginning of each
+ *                 are not read, or if it is writable only looked at: 0, or a header's. What comes next is for vq_pop(), whatever it is. It does not
  *                 look for more than vq_prefetch() or vq_pop() have seen (split).
  * vq_prefetch()   starts loading what the next 'n' pops will need. A hint.
  * vq_unpop()      goes back to 'pos', a copy of vq->avail made before the pops to undo.

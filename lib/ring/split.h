@@ -81,6 +81,7 @@ static via_always_inline int split_pop(struct via_vq *vq, const struct via_ring 
 static via_always_inline uint32_t split_pop_singles(struct via_vq *vq, const struct via_ring *ring,
 						    struct via_seg *seg,
 						    struct via_batch_entry *entry, uint32_t n,
+						    uint32_t spared,
 						    enum via_direction direction)
 {
 	const struct via_near near = chain_near(ring->mem, &vq->hint);
@@ -102,7 +103,7 @@ static via_always_inline uint32_t split_pop_singles(struct via_vq *vq, const str
 			break;
 		seg[i] = (struct via_seg){ host, desc.len };
 		entry[i] = (struct via_batch_entry){ .id = head, .nr_slots = 1 };
-		chain_prefetch(host, direction);
+		chain_prefetch(host, desc.len, spared, direction);
 	}
 	vq->avail.idx = idx;
 	return i;

@@ -31,11 +31,13 @@ static via_always_inline int vq_pop(struct via_vq *vq, const struct via_ring *ri
 
 static via_always_inline uint32_t vq_pop_singles(struct via_vq *vq, const struct via_ring *ring,
 						 struct via_seg *seg, struct via_batch_entry *entry,
-						 uint32_t n, enum via_direction direction,
+						 uint32_t n, uint32_t spared,
+						 enum via_direction direction,
 						 enum via_ring_format format)
 {
-	return format == VIA_RING_PACKED ? packed_pop_singles(vq, ring, seg, entry, n, direction)
-					 : split_pop_singles(vq, ring, seg, entry, n, direction);
+	return format == VIA_RING_PACKED
+		       ? packed_pop_singles(vq, ring, seg, entry, n, spared, direction)
+		       : split_pop_singles(vq, ring, seg, entry, n, spared, direction);
 }
 
 /* Whether all that was seen of the driver's offers is taken, so that the next pop looks for more. A

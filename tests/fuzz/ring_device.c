@@ -239,7 +239,7 @@ static void op_singles(void)
 		return;
 	begin(5 * VIA_VQ_BURST);
 	vq_prefetch(&t.vq, ring, n, FUZZ_FORMAT);
-	taken = vq_pop_singles(&t.vq, ring, segs, entry, n, direction, FUZZ_FORMAT);
+	taken = vq_pop_singles(&t.vq, ring, segs, entry, n, 0, direction, FUZZ_FORMAT);
 	end(WRITES_NOTHING);
 	INSIST(taken <= n && taken <= t.guest.size);
 	for (uint32_t i = 0; i < taken; i++) {

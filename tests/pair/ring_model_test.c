@@ -496,7 +496,7 @@ static void device_pops_singles(struct pair *p)
 	struct via_seg seg[MAX_POPPED];
 
 	vq_prefetch(&p->vq, &p->ring, n, p->format);
-	got = vq_pop_singles(&p->vq, &p->ring, seg, entry, n, direction, p->format);
+	got = vq_pop_singles(&p->vq, &p->ring, seg, entry, n, 0, direction, p->format);
 	assert_in_range(got, 0, via_min_u(n, (uint32_t)(p->published - p->popped)));
 	for (uint32_t i = 0; i < got; i++) {
 		bool writable = direction == VIA_WRITABLE;

@@ -243,7 +243,7 @@ static void slots_that_are_not_the_drivers_are_not_taken_again(void **state)
 	for (uint32_t i = 0; i < 3; i++)
 		packed_offer_chain(rig, &driver, 1, 8, i);
 	for (uint32_t i = 0; i < 2; i++) {
-		assert_int_equal(vq_pop_singles(&rig->vq, &rig->ring, rig->seg, entry, 16,
+		assert_int_equal(vq_pop_singles(&rig->vq, &rig->ring, rig->seg, entry, 16, 0,
 						VIA_READABLE, VIA_RING_PACKED),
 				 i == 0 ? 3 : 0);
 		packed_offer_chain(rig, &driver, 1, 8, 3);

@@ -448,11 +448,11 @@ static void the_short_cut_takes_single_descriptors_and_judges_nothing(void **sta
 		split_head(rig, 1, 1);
 		split_head(rig, 2, i < ARRAY_SIZE(odd) ? 2 : 4); /* a head outside: VX-02 */
 		split_show(rig, 3);
-		assert_int_equal(vq_pop_singles(&rig->vq, &rig->ring, rig->seg, entry, 4,
+		assert_int_equal(vq_pop_singles(&rig->vq, &rig->ring, rig->seg, entry, 4, 0,
 						VIA_READABLE, VIA_RING_SPLIT),
 				 0); /* nothing was looked for yet */
 		vq_prefetch(&rig->vq, &rig->ring, 4, VIA_RING_SPLIT);
-		assert_int_equal(vq_pop_singles(&rig->vq, &rig->ring, rig->seg, entry, 4,
+		assert_int_equal(vq_pop_singles(&rig->vq, &rig->ring, rig->seg, entry, 4, 0,
 						VIA_READABLE, VIA_RING_SPLIT),
 				 2);
 		assert_int_equal(entry[1].id, 1);
