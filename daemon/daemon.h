@@ -3,7 +3,9 @@
  * daemon: viaductd, the switch as a program.
  *
  *   main.c           options; reads and checks the configuration; becomes the broker
- *   broker.c         the parent: starts the data process, passes descriptors, ends it, cleans up
+ *   broker.c         the parent: opens what both need, waits, ends it all, cleans up
+ *   broker_children.c  the data process and the exporter begin, end, and begin again
+ *   broker_serve.c   what the data process may ask for
  *   broker_open.c    what the broker opens, and under which conditions
  *   grants.c         what it opens for the data process: what the operator has named
  *   privileges.c     capabilities and the user, given up
