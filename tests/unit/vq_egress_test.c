@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* lib/net/vq_egress.c; HX-39, VN-40 to VN-55 */
 #include <pthread.h>
+#include <sys/mman.h>
 
 #include "frame.h"
 #include "rig.h"
@@ -111,6 +112,59 @@ static uint64_t drops(struct rig *rig, enum via_drop why)
 static uint64_t packets(struct rig *rig)
 {
 	return via_counter_read(&rig->stats.packets);
+}
+
+/* Offers a buffer whose header ends where a page does, and its frame begins; always the same one. Returns the page
+ * of the header. */
+static uint8_t *offer_header_apart(struct rig *rig)
+{
+	uint8_t *page = rig->mem->region[1].host;
+	struct via_drv_buffer buffer = { .len = 12 + 2000 };
+
+	page += 4096 - (uintptr_t)page % 4096;
+	buffer.addr =
+		rig->mem->region[1].gpa + 4096 - 12 + (uint64_t)(page - rig->mem->region[1].host);
+	assert_int_equal(drv_add(&rig->drv, &buffer, 0, 1, VIA_DRV_DIRECT, page, rig->format), 0);
+	drv_publish(&rig->drv, rig->format);
+	return page;
+}
+
+static void expect_plain(struct rig *rig, const uint8_t *page, uint32_t len)
+{
+	static const uint8_t header[12] = { [10] = 1 };
+	struct via_drv_done done;
+
+	assert_int_equal(rig_reap(rig, &done), 0);
+	assert_int_equal(done.len, 12 + len);
+	assert_memory_equal(page + 4096 - 12, header, 12);
+	assert_memory_equal(page + 4096, views[0].snapshot, len);
+}
+
+/* What lies on lines of its own goes from core to core with each write. */
+static void a_header_on_its_own_line_is_written_only_if_it_says_something_else(void **state)
+{
+	(void)state;
+	RIG_FORMATS(format)
+	{
+		struct rig_config config = { .format = format, .size = 64, .features = mergeable };
+		struct rig rig;
+		uint8_t *page;
+
+		rig_init(&rig, &config);
+		make_view(0, &(struct frame_shape){ .payload = 50 }, 1000);
+		for (uint32_t i = 0; i < 3; i++) { /* something else: as it was, and once we know */
+			page = offer_header_apart(&rig);
+			memset(page + 4096 - 12 + i, 0xa5, 12 - i);
+			assert_int_equal(egress(&rig, 1, 0, false), 1);
+			expect_plain(&rig, page, frame.len);
+		}
+		offer_header_apart(&rig);
+		mprotect(page, 4096, PROT_READ); /* and now it says so already */
+		assert_int_equal(egress(&rig, 1, 0, false), 1);
+		mprotect(page, 4096, PROT_READ | PROT_WRITE);
+		expect_plain(&rig, page, frame.len);
+		rig_end(&rig);
+	}
 }
 
 static void frames_arrive_in_one_buffer_of_any_shape(void **state)
@@ -881,6 +935,8 @@ static void a_driver_is_not_made_to_kick_for_its_buffers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			a_header_on_its_own_line_is_written_only_if_it_says_something_else),
 		cmocka_unit_test(frames_arrive_in_one_buffer_of_any_shape),
 		cmocka_unit_test(long_frames_fill_buffer_after_buffer_where_they_may),
 		cmocka_unit_test(the_longest_frame_goes_through_small_buffers),

@@ -245,6 +245,39 @@ static void headers_are_judged_by_what_was_negotiated(void **state)
 	rig_end(&rig);
 }
 
+/* However the chain is cut. */
+static void a_header_that_may_ask_for_nothing_is_not_read(void **state)
+{
+	static const uint32_t cuts[] = { 100000, 12, 7 };
+	const struct via_net_hdr hdr = { .flags = 1, .gso_type = 1, .csum_start = 65535 };
+
+	(void)state;
+	RIG_FORMATS(format)
+	{
+		struct rig_config config = { .format = format,
+					     .size = 64,
+					     .features = VIA_BIT(VIRTIO_F_VERSION_1) };
+
+		for (size_t i = 0; i < ARRAY_SIZE(cuts); i++) {
+			struct rig rig;
+
+			rig_init(&rig, &config);
+			frame_make(&frame, &(struct frame_shape){ .payload = 300 });
+			memcpy(raw, &hdr, 12);
+			memcpy(raw + 12, frame.bytes, frame.len);
+			offer_raw(&rig, 12 + frame.len, &cuts[i], 1, VIA_DRV_DIRECT, 1);
+			assert_int_equal(ingress(&rig, 64), 1);
+			assert_int_equal(burst->view[0].len, frame.len);
+			assert_int_equal(burst->view[0].flags, 0);
+			assert_int_equal(burst->view[0].gso, VIA_GSO_NONE);
+			assert_memory_equal(burst->view[0].snapshot, frame.bytes, 128);
+			via_vq_ingress_release(&rig.vq, &lent);
+			expect_back(&rig, 1, 1);
+			rig_end(&rig);
+		}
+	}
+}
+
 /* VN-38 */
 static void a_disabled_queue_is_drained(void **state)
 {
@@ -481,6 +514,7 @@ int main(void)
 		cmocka_unit_test(impossible_lengths_are_dropped_and_counted),
 		cmocka_unit_test(chains_without_bytes_or_with_writable_ones_are_dropped),
 		cmocka_unit_test(headers_are_judged_by_what_was_negotiated),
+		cmocka_unit_test(a_header_that_may_ask_for_nothing_is_not_read),
 		cmocka_unit_test(a_disabled_queue_is_drained),
 		cmocka_unit_test(what_was_not_delivered_comes_again_in_order_and_counts_once),
 		cmocka_unit_test(any_mixture_of_chains_arrives_in_order),
