@@ -462,8 +462,10 @@ static enum spec_is spec_table(const struct guest *g, const struct spec_desc *in
 
 		if (!at)
 			return SPEC_NO;
-		if (left < 16 || !spec_load_desc(g, at, from, &desc))
-			return SPEC_UNSURE; /* copied in other pieces */
+		if (left < 16 || !spec_load_desc(g, at, from, &desc) ||
+		    chain->nr_entries == GUEST_PIECES)
+			return SPEC_UNSURE; /* copied in other pieces, or too many */
+		chain->entry[chain->nr_entries++] = at;
 		if (!spec_add(g, chain, &desc))
 			return SPEC_NO;
 		if (g->format == VIA_RING_PACKED) {
@@ -488,6 +490,7 @@ enum spec_is spec_chain(const struct guest *g, struct via_ring_pos pos, uint16_t
 	chain->nr_pieces = chain->nr_readable = 0;
 	chain->readable_len = chain->writable_len = 0;
 	chain->nr_slots = 0;
+	chain->nr_entries = 0;
 	chain->id = head;
 	while (chain->nr_slots < g->size) {
 		struct spec_desc desc;

@@ -55,6 +55,8 @@ struct spec_chain {
 		uint8_t *base;
 		uint32_t len;
 	} piece[GUEST_PIECES];
+	uint32_t nr_entries; /* of an indirect table, which lie here */
+	const uint8_t *entry[GUEST_PIECES];
 };
 
 enum spec_is {

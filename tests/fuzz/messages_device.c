@@ -83,6 +83,16 @@ static const struct via_device_events events = {
 
 /* ---- messages ---- */
 
+/* The only answer to a request that nobody knows. */
+static void check_refusal(uint32_t size, const uint8_t *payload)
+{
+	uint64_t value;
+
+	INSIST(size == sizeof(value));
+	memcpy(&value, payload, sizeof(value));
+	INSIST(value != 0);
+}
+
 static void read_replies(void)
 {
 	struct {
@@ -96,11 +106,12 @@ static void read_replies(void)
 		if (n < (ssize_t)sizeof(reply.header))
 			return;
 		INSIST(reply.header.flags == (VU_VERSION | VU_REPLY_MASK));
-		INSIST(reply.header.request > 0 && reply.header.request < VU_NR_REQUESTS);
 		INSIST(reply.header.size <= sizeof(reply.payload));
 		if (reply.header.size)
 			INSIST(recv(wire.peer, reply.payload, reply.header.size, MSG_DONTWAIT) ==
 			       (ssize_t)reply.header.size);
+		if (reply.header.request == 0 || reply.header.request >= VU_NR_REQUESTS)
+			check_refusal(reply.header.size, reply.payload);
 	}
 }
 

@@ -514,8 +514,25 @@ static void check_plain(struct reader *r, const struct via_view *view)
 
 static uint8_t touched[ARENA_SIZE];
 
-/* Whether what may be written of the chains that came back since 'before' is all apart from each other and from
- * the ring. */
+/* Whether a table of the chains that came back since 'before' lies where something is written meanwhile. */
+static bool tables_are_apart(struct via_ring_pos before)
+{
+	static struct reader r;
+
+	r = (struct reader){ .pos = before };
+	while (!at_end(&r)) {
+		reader_next(&r);
+		for (uint32_t i = 0; i < r.chain.nr_entries && !r.unsure; i++)
+			if (memchr(touched + arena_offset(r.chain.entry[i]), 1, 16))
+				return false;
+		if (r.unsure)
+			return false;
+	}
+	return true;
+}
+
+/* Whether what may be written of the chains that came back since 'before' is all apart from each other, from
+ * the ring and from their tables. */
 static bool buffers_are_apart(struct via_ring_pos before)
 {
 	static struct reader r;
@@ -539,7 +556,7 @@ static bool buffers_are_apart(struct via_ring_pos before)
 		if (r.unsure)
 			return false;
 	}
-	return true;
+	return tables_are_apart(before);
 }
 
 /* Where nobody raced, and buffers are what they seem: they hold the frames, one after the other. */
