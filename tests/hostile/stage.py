@@ -27,8 +27,8 @@ BROADCAST, TYPE = b"\xff" * 6, b"\x88\xb5"             # of local experiments
 SECRET = b"the victim's own bytes, 32 long."
 SLACK_KIB = 256
 PATIENCE = 5                    # seconds for what the oracles give less on a quiet machine
-ANSWER_MS = 100                 # for an answer of another port, and of control; BUSY times with other tests beside
-BUSY = 5
+ANSWER_MS = 100                 # for 99 of 100 answers of another port, and of control
+SLOWEST_MS = 500                # for the others: whatever else this machine has to do
 LOG_LINES, LOG_SPAN = 20, 10    # what a port may log in so many seconds: lib/vhost/settle.c
 SPIN = 0.3                      # of a CPU more than before: a worker that does not come to rest
 
@@ -112,7 +112,6 @@ class Stage(Closes):
         self.packed, self.log_seen, self.begins = packed, 0, []
         self.quick, self.scale = quick, scale
         self.is_sanitized = self.sanitized()
-        self.answer_ms = ANSWER_MS * (BUSY if quick or self.is_sanitized else 1)
         self.null = os.open("/dev/null", os.O_RDWR)
         away = {"type": "vhost-user", "vlan": 1}
         near = {"type": "vhost-user", "vlan": 2}
@@ -344,7 +343,8 @@ class Stage(Closes):
         if lost > seen["sent"] / 1000 or seen["wrong"] or seen["down"]:
             raise Failed("O4: the witness's frames: %s" % seen)
         for who in ("fresh_us", "control_us"):
-            if seen[who]["failed"] or seen[who]["max"] > self.answer_ms * 1000:
+            if (seen[who]["failed"] or seen[who]["p99"] > ANSWER_MS * 1000
+                    or seen[who]["max"] > SLOWEST_MS * 1000):
                 raise Failed("O3: %s: %s" % (who, seen[who]))
 
     def _check_held(self):
