@@ -51,7 +51,9 @@ struct via_net_hdr {
 };
 static_assert(sizeof(struct via_net_hdr) == 20, "VIRTIO 1.3 §5.1.6");
 
-#define VIA_NET_HDR_MAX 20 /* bytes of the longest header that is spoken */
+#define VIA_NET_HDR_COMMON \
+	12 /* bytes of the one that nearly all drivers have, for which there are fast paths */
+#define VIA_NET_HDR_MAX 20 /* of the longest that is spoken */
 
 /* The header's size under these negotiated features: the only place that knows (R17). */
 uint32_t via_net_header_size(uint64_t features);

@@ -24,7 +24,6 @@ enum {
 	MAX_SEGS = 1024,  /* of a round; so the most pieces that a packet's buffers can have */
 	WALK_MAX = 4096,  /* descriptors that a burst looks at, beyond those of single buffers */
 	LOCKED_BYTES = 256 << 10, /* after so many somebody else may have the lock */
-	HEADER_SIZE = 12,         /* of a plain frame's header */
 	PLAIN_LEN = 4096,         /* bytes up to which a frame probably fits one buffer */
 	AHEAD = 12, /* buffers whose lines are on their way while those before them are written: more
 		    * than a core can ask for at once are not asked for at all */
@@ -220,10 +219,10 @@ static via_always_inline bool copy_plain(const struct via_seg *seg, const struct
 {
 	uint8_t *to = seg->base;
 
-	if (via_unlikely(!is_plain(view, max_len) || seg->len < HEADER_SIZE + view->len))
+	if (via_unlikely(!is_plain(view, max_len) || seg->len < VIA_NET_HDR_COMMON + view->len))
 		return false;
 	write_plain_header(to, alone);
-	to += HEADER_SIZE;
+	to += VIA_NET_HDR_COMMON;
 	via_copy_snapshot(to, view->snapshot, view->snapshot_len);
 	to += view->snapshot_len;
 	for (uint32_t i = 0; i < view->nr_pieces; i++) {
@@ -353,7 +352,7 @@ static via_always_inline void add_packet(struct turn *turn, const struct via_vie
 /* Bytes up to which a view is plain; 0 where none is. */
 static uint32_t plain_len(const struct turn *turn)
 {
-	if (turn->net->header_size != HEADER_SIZE)
+	if (turn->net->header_size != VIA_NET_HDR_COMMON)
 		return 0;
 	return turn->mtu ? via_min_u(turn->mtu + VIA_ETH_SIZE, PLAIN_LEN) : PLAIN_LEN;
 }
@@ -361,7 +360,8 @@ static uint32_t plain_len(const struct turn *turn)
 /* Whether a header of 12 bytes at 'base' has a cache line for which the frame behind it has no use. */
 static via_always_inline bool is_alone(const uint8_t *base)
 {
-	return (uintptr_t)base / VIA_CACHE_LINE != ((uintptr_t)base + HEADER_SIZE) / VIA_CACHE_LINE;
+	return (uintptr_t)base / VIA_CACHE_LINE !=
+	       ((uintptr_t)base + VIA_NET_HDR_COMMON) / VIA_CACHE_LINE;
 }
 
 /* send_plain(), 'alone' being what headers were in the buffers before, and probably are in these. */
@@ -382,11 +382,11 @@ static via_always_inline uint32_t send_plain_so(struct turn *turn, struct via_vi
 		const uint32_t end = got;
 
 		run = vq_pop_singles(turn->vq, turn->ring, seg + got, entry + got,
-				     via_min_u(n - got, AHEAD), alone ? HEADER_SIZE : 0,
+				     via_min_u(n - got, AHEAD), alone ? VIA_NET_HDR_COMMON : 0,
 				     VIA_WRITABLE, format);
 		got += run;
 		for (; i < end && via_likely(copy_plain(&seg[i], views[i], max_len, alone)); i++) {
-			entry[i].len = HEADER_SIZE + views[i]->len;
+			entry[i].len = VIA_NET_HDR_COMMON + views[i]->len;
 			bytes += views[i]->len;
 		}
 		if (via_unlikely(i < end))

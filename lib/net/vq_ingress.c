@@ -31,8 +31,6 @@ static_assert(VIA_BURST_PIECES >= VIA_CHAIN_MAX_SEGS, "any chain fits an empty b
 /* Descriptors of long chains after which a burst takes no further one (R18). */
 #define WALK_MAX 4096
 
-#define HEADER_SIZE 12 /* the common one's */
-
 /* A burst's chains as they were taken. Pieces of chain i follow those of chain i - 1. */
 struct taken {
 	uint64_t singles; /* mask of those of one readable segment */
@@ -92,8 +90,8 @@ static via_always_inline void take(struct via_vq *vq, struct via_lent *lent,
 		run = 0;
 		if (chain.nr_readable == 1) /* a driver that has just cut a chain cuts others */
 			run = vq_pop_singles(vq, ring, seg + used, lent->entry + n,
-					     via_min_u(max - n, VIA_BURST_PIECES - used),
-					     unread, VIA_READABLE, format);
+					     via_min_u(max - n, VIA_BURST_PIECES - used), unread,
+					     VIA_READABLE, format);
 		if (run > 0)
 			taken->singles |= (UINT64_MAX >> (64 - run)) << n;
 		taken->nr_singles += run;
@@ -121,7 +119,7 @@ static via_always_inline void take(struct via_vq *vq, struct via_lent *lent,
  * often one that the frame is not on. */
 static via_always_inline bool is_silent(const struct via_vq_net *net)
 {
-	return net->host == 0 && net->header_size == HEADER_SIZE;
+	return net->host == 0 && net->header_size == VIA_NET_HDR_COMMON;
 }
 
 /* Whether 'len' bytes behind the header can be a frame; the reason if not. */
@@ -160,19 +158,19 @@ static via_always_inline bool read_single(struct via_piece *piece, struct via_vi
 	uint32_t snapshot;
 	uint16_t first = 0;
 
-	if (!length_is_right(len, HEADER_SIZE, why))
+	if (!length_is_right(len, VIA_NET_HDR_COMMON, why))
 		return false;
 	if (!silent)
 		via_copy_private(&first, base, sizeof(first));
-	snapshot = begin_view(view, len - HEADER_SIZE);
-	via_copy_snapshot(view->snapshot, base + HEADER_SIZE, snapshot);
-	piece->base = base + HEADER_SIZE + snapshot;
-	piece->len = len - HEADER_SIZE - snapshot;
+	snapshot = begin_view(view, len - VIA_NET_HDR_COMMON);
+	via_copy_snapshot(view->snapshot, base + VIA_NET_HDR_COMMON, snapshot);
+	piece->base = base + VIA_NET_HDR_COMMON + snapshot;
+	piece->len = len - VIA_NET_HDR_COMMON - snapshot;
 	view->piece = piece;
 	view->nr_pieces = piece->len > 0;
 	if (via_likely(!(first & VIA_HDR_ASKS_MASK)))
 		return true;
-	via_copy_private(&hdr, base, HEADER_SIZE);
+	via_copy_private(&hdr, base, VIA_NET_HDR_COMMON);
 	*why = VIA_DROP_HEADER;
 	return via_header_read(view, &hdr, net->host, VIA_HDR_FROM_DRIVER);
 }
@@ -238,7 +236,7 @@ static __attribute__((noinline)) uint32_t read_chains(struct via_lent *lent,
 		enum via_drop why;
 		bool good;
 
-		if (single && net->header_size == HEADER_SIZE)
+		if (single && net->header_size == VIA_NET_HDR_COMMON)
 			good = read_single(piece, view, net, is_silent(net), &why);
 		else
 			good = read_chain(rest, single ? piece->len : taken->len[i],
@@ -282,7 +280,7 @@ static via_always_inline void take_and_read(struct via_vq *vq, const struct via_
 					    uint32_t max, bool silent)
 {
 	const struct via_ring *ring = lent->ring;
-	const uint32_t unread = silent ? HEADER_SIZE : 0;
+	const uint32_t unread = silent ? VIA_NET_HDR_COMMON : 0;
 	struct taken taken;
 
 	if (ring->format == VIA_RING_PACKED)
@@ -291,7 +289,7 @@ static via_always_inline void take_and_read(struct via_vq *vq, const struct via_
 		take(vq, lent, burst, &taken, max, unread, VIA_RING_SPLIT);
 	if (via_unlikely(!ring->enabled))
 		drop_all(lent);
-	else if (via_likely(net->header_size == HEADER_SIZE && taken.nr_singles == lent->n))
+	else if (via_likely(net->header_size == VIA_NET_HDR_COMMON && taken.nr_singles == lent->n))
 		lent->nr_views = (uint16_t)read_singles(lent, net, burst, silent);
 	else
 		lent->nr_views = (uint16_t)read_chains(lent, net, burst, &taken);

@@ -81,8 +81,7 @@ static via_always_inline int split_pop(struct via_vq *vq, const struct via_ring 
 static via_always_inline uint32_t split_pop_singles(struct via_vq *vq, const struct via_ring *ring,
 						    struct via_seg *seg,
 						    struct via_batch_entry *entry, uint32_t n,
-						    uint32_t spared,
-						    enum via_direction direction)
+						    uint32_t spared, enum via_direction direction)
 {
 	const struct via_near near = chain_near(ring->mem, &vq->hint);
 	const struct via_desc_words *table = ring->split.desc;
