@@ -331,9 +331,11 @@ void via_vq_ingress_return(struct via_vq *vq, struct via_lent *lent, uint32_t n)
 {
 	uint32_t keep = lent->n;
 
+	n = via_min_u(n, lent->nr_views);
+	lent->nr_views = (uint16_t)(lent->nr_views - n);
 	/* Chains that are no views and lie behind the last view that stays go with them: they have not
 	 * been counted yet. */
-	for (n = via_min_u(n, lent->nr_views); n > 0; n -= !(lent->dropped >> keep & 1))
+	for (; n > 0; n -= !(lent->dropped >> keep & 1))
 		keep--;
 	if (keep == lent->n)
 		return;
