@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* lib/net/parse.c */
 #include "frame.h"
+#include "tests/poison.h"
 
 static struct frame frame;
 static struct via_piece pieces[70000];
@@ -120,6 +121,16 @@ static void headers_that_contradict_themselves_are_not_taken_for_ip(void **state
 	}
 }
 
+/* With nothing behind the snapshot that could be read. */
+static void parse_alone(struct via_view *view)
+{
+	const uint32_t left = VIA_SNAPSHOT_SIZE - view->snapshot_len;
+
+	ASAN_POISON_MEMORY_REGION(view->snapshot + view->snapshot_len, left);
+	via_view_parse(view);
+	ASAN_UNPOISON_MEMORY_REGION(view->snapshot + view->snapshot_len, left);
+}
+
 /* A snapshot that ends within a header has nothing of it, whatever lies behind in the view. */
 static void headers_cut_by_the_snapshot_are_not_there(void **state)
 {
@@ -127,19 +138,46 @@ static void headers_cut_by_the_snapshot_are_not_there(void **state)
 		{ .version = 4, .proto = 6, .ip_options = 4, .tcp_options = 4, .payload = 20 },
 		{ .version = 4, .proto = 17, .payload = 20 },
 		{ .version = 6, .proto = 6, .ip_options = 8, .payload = 20 },
+		{ .tags = 1, .version = 6, .proto = 17, .payload = 20 },
+		{ .tags = 2, .version = 4, .proto = 17, .payload = 20 },
 	};
 	struct via_view view;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
 		frame_make(&frame, &shapes[i]);
-		for (uint32_t len = 14; len < frame.payload; len++) {
+		for (uint32_t len = 0; len < frame.payload; len++) {
 			frame_view(&view, &frame, pieces, 1000);
 			view.snapshot_len = (uint16_t)len;
-			via_view_parse(&view);
+			parse_alone(&view);
 			assert_int_equal(view.payload, 0);
 			assert_int_equal(view.l4, len < frame.l4 ? 0 : frame.l4);
+			assert_int_equal(view.l3, len < frame.l3 ? 0 : frame.l3);
 		}
+	}
+}
+
+static void ipv6_extensions_of_all_kinds_are_passed(void **state)
+{
+	static const struct {
+		uint8_t next, length; /* as their own bytes say it */
+		int size;
+	} kinds[] = { { 0, 1, 16 }, { 43, 1, 16 }, { 60, 1, 16 }, { 51, 2, 16 }, { 44, 0xff, 8 } };
+	struct via_view view;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		frame_make(&frame, &(struct frame_shape){ .version = 6,
+							  .proto = 17,
+							  .ip_options = kinds[i].size,
+							  .payload = 9 });
+		frame.bytes[frame.l3 + 6] = kinds[i].next;
+		frame.bytes[frame.l3 + 41] = kinds[i].length;
+		frame_view(&view, &frame, pieces, 1000);
+		via_view_parse(&view);
+		assert_int_equal(view.l4, frame.l4);
+		assert_int_equal(view.l4_proto, 17);
+		assert_int_equal(view.payload, frame.payload);
 	}
 }
 
@@ -181,7 +219,7 @@ static void offsets_stay_inside_the_snapshot_whatever_the_bytes(void **state)
 		for (int flips = rand() % 4; flips > 0; flips--)
 			frame.bytes[rand() % 100] = (uint8_t)rand();
 		frame_view(view, &frame, pieces, 1000);
-		via_view_parse(view);
+		parse_alone(view);
 		assert_true(view->l3 <= view->snapshot_len);
 		assert_true(view->l4 == 0 ||
 			    (view->l4 >= view->l3 && view->l4 <= view->snapshot_len));
@@ -238,6 +276,21 @@ static void all_fragments_of_a_packet_hash_alike(void **state)
 	assert_int_equal(flow_of(&frame), first);
 }
 
+/* What an earlier frame left in the view has no part in it. */
+static void a_frame_without_addresses_always_hashes_alike(void **state)
+{
+	struct via_view view;
+	uint32_t first;
+
+	(void)state;
+	frame_make(&frame, &(struct frame_shape){ .version = 4, .proto = 17 });
+	frame.len = 11;
+	first = flow_of(&frame);
+	frame_view(&view, &frame, pieces, 1000);
+	memset(view.snapshot + 11, 0x5a, VIA_SNAPSHOT_SIZE - 11);
+	assert_int_equal(via_view_flow(&view), first);
+}
+
 static void hashes_spread_evenly_over_a_few_queues(void **state)
 {
 	uint32_t hits[7] = { 0 };
@@ -261,10 +314,12 @@ int main(void)
 		cmocka_unit_test(only_an_outer_tag_of_8021q_is_a_vlan),
 		cmocka_unit_test(headers_that_contradict_themselves_are_not_taken_for_ip),
 		cmocka_unit_test(headers_cut_by_the_snapshot_are_not_there),
+		cmocka_unit_test(ipv6_extensions_of_all_kinds_are_passed),
 		cmocka_unit_test(ipv6_extensions_end_after_eight),
 		cmocka_unit_test(offsets_stay_inside_the_snapshot_whatever_the_bytes),
 		cmocka_unit_test(both_directions_of_a_flow_hash_alike_and_other_flows_do_not),
 		cmocka_unit_test(all_fragments_of_a_packet_hash_alike),
+		cmocka_unit_test(a_frame_without_addresses_always_hashes_alike),
 		cmocka_unit_test(hashes_spread_evenly_over_a_few_queues),
 	};
 
