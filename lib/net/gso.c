@@ -36,8 +36,7 @@ static bool can_cut(struct via_view *view)
 {
 	if (!(view->flags & VIA_VIEW_PARSED))
 		via_view_parse(view);
-	if (view->gso_size == 0 || view->payload == 0 || view->payload > view->snapshot_len ||
-	    view->len <= view->payload)
+	if (view->gso_size == 0 || view->payload == 0 || view->payload > view->snapshot_len)
 		return false;
 	if (view->l4_proto != (view->gso == VIA_GSO_UDP ? VIA_PROTO_UDP : VIA_PROTO_TCP))
 		return false;
@@ -72,7 +71,7 @@ uint32_t via_gso_begin(struct via_gso_iter *iter, struct via_view *view, enum vi
 
 	if (view->gso != VIA_GSO_NONE && can_cut(view))
 		n = (view->len - view->payload + view->gso_size - 1) / view->gso_size;
-	if (n == 0 || n > VIA_GSO_MAX_SEGMENTS) {
+	if (n == 0 || n > VIA_GSO_MAX_SEGMENTS) { /* 0 also where nothing follows the headers */
 		*why = VIA_DROP_NO_OFFLOAD;
 		return 0;
 	}

@@ -141,6 +141,7 @@ static void what_cannot_be_cut_is_refused(void **state)
 	refuse("no GSO", &tcp4, VIA_GSO_NONE, 1000);
 	refuse("size 0", &tcp4, VIA_GSO_TCPV4, 0);
 	refuse("wrong version", &tcp4, VIA_GSO_TCPV6, 1000);
+	refuse("the other wrong version", &tcp6, VIA_GSO_TCPV4, 100);
 	refuse("wrong protocol", &tcp4, VIA_GSO_UDP, 1000);
 	refuse("too many segments", &tcp4, VIA_GSO_TCPV4, 1);
 	refuse("no payload", &(struct frame_shape){ .version = 4, .proto = 6 }, VIA_GSO_TCPV4, 100);
@@ -162,6 +163,28 @@ static void what_cannot_be_cut_is_refused(void **state)
 	refuse("a routing header", NULL, VIA_GSO_TCPV6, 100);
 }
 
+/* A tag that the switch puts in moves what was found, and what no longer fits becomes a piece. */
+static void headers_that_a_tag_pushed_out_of_the_snapshot_are_not_cut(void **state)
+{
+	const struct frame_shape s = { .version = 4, .proto = 6, .payload = 5000 };
+	struct via_gso_iter iter;
+	struct via_view view;
+	enum via_drop why;
+
+	(void)state;
+	frame_make(&frame, &s);
+	frame_view(&view, &frame, pieces, 70000);
+	view.gso = VIA_GSO_TCPV4;
+	view.gso_size = 1000;
+	via_view_parse(&view);
+	view.snapshot_len = view.payload;
+	assert_int_equal(via_gso_begin(&iter, &view, &why), 5);
+	view.snapshot_len--;
+	why = VIA_NR_DROPS;
+	assert_int_equal(via_gso_begin(&iter, &view, &why), 0);
+	assert_int_equal(why, VIA_DROP_NO_OFFLOAD);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +192,7 @@ int main(void)
 		cmocka_unit_test(the_longest_frame_is_cut_too),
 		cmocka_unit_test(a_segment_of_more_pieces_than_there_are_ends_the_iteration),
 		cmocka_unit_test(what_cannot_be_cut_is_refused),
+		cmocka_unit_test(headers_that_a_tag_pushed_out_of_the_snapshot_are_not_cut),
 	};
 
 	return cmocka_run_group_tests_name("gso", tests, NULL, NULL);
