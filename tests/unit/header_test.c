@@ -207,6 +207,31 @@ static void a_partial_checksum_stays_clear_of_what_was_judged(void **state)
 	assert_false(accepts(&other, &hdr, EVERYTHING, &view));
 }
 
+/* Half a tag, or a type of 0: nothing of what follows is known. */
+static void a_partial_checksum_stays_clear_of_addresses_where_no_type_is_known(void **state)
+{
+	static const struct {
+		uint32_t len, type;
+	} cases[] = { { 17, 0x8100 }, { 60, 0 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct via_net_hdr hdr = { .flags = 1 };
+		struct via_view view;
+
+		frame_make(&frame, &(struct frame_shape){ .payload = 60 });
+		frame.len = cases[i].len;
+		frame_put16(&frame, 12, cases[i].type);
+		for (uint16_t start = 0; start <= 14; start++) {
+			hdr.csum_start = htole16(start);
+			frame_view(&view, &frame, pieces, 1500);
+			assert_int_equal(
+				via_header_read(&view, &hdr, EVERYTHING, VIA_HDR_FROM_DRIVER),
+				start == 14);
+		}
+	}
+}
+
 /* VN-30, VN-31: unknown flags and a driver's DATA_VALID mean nothing. */
 static void flags_that_mean_nothing_are_ignored(void **state)
 {
@@ -328,6 +353,8 @@ int main(void)
 		cmocka_unit_test(segmentation_that_disagrees_with_the_packet_is_refused),
 		cmocka_unit_test(ecn_needs_its_own_feature_and_tcp),
 		cmocka_unit_test(a_partial_checksum_stays_clear_of_what_was_judged),
+		cmocka_unit_test(
+			a_partial_checksum_stays_clear_of_addresses_where_no_type_is_known),
 		cmocka_unit_test(flags_that_mean_nothing_are_ignored),
 		cmocka_unit_test(hx_37_every_header_is_made_harmless_or_refused),
 	};
