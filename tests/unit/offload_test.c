@@ -58,6 +58,15 @@ static void a_checksum_is_filled_in_for_who_cannot(void **state)
 	assert_int_equal(why, VIA_DROP_NO_OFFLOAD);
 }
 
+/* Without a checksum of its own it says nothing about a place: csum_start is an earlier frame's. */
+static void a_tagged_frame_as_long_as_the_mtu_allows_is_not_written_to(void **state)
+{
+	(void)state;
+	make(&(struct frame_shape){ .tags = 1, .version = 4, .proto = 6, .payload = 1460 }, 0, 0,
+	     0);
+	assert_int_equal(via_view_fix(&view, 0, 1500, &why), VIA_FIX_NONE);
+}
+
 static void gso_is_cut_for_who_lacks_any_part_of_it(void **state)
 {
 	const uint32_t tcp4 = VIA_OFFLOAD_CSUM | VIA_OFFLOAD_TSO4;
@@ -101,6 +110,7 @@ int main(void)
 		cmocka_unit_test(a_plain_frame_goes_as_it_is),
 		cmocka_unit_test(a_frame_over_the_mtu_is_dropped_and_a_tag_does_not_count),
 		cmocka_unit_test(a_checksum_is_filled_in_for_who_cannot),
+		cmocka_unit_test(a_tagged_frame_as_long_as_the_mtu_allows_is_not_written_to),
 		cmocka_unit_test(gso_is_cut_for_who_lacks_any_part_of_it),
 		cmocka_unit_test(gso_is_judged_by_the_size_of_its_segments),
 	};
