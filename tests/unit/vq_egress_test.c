@@ -45,9 +45,9 @@ static void a_header_on_its_own_line_is_written_only_if_it_says_something_else(v
 
 		rig_init(&rig, &config);
 		make_view(0, &(struct frame_shape){ .payload = 50 }, 1000);
-		for (uint32_t i = 0; i < 3; i++) { /* something else: as it was, and once we know */
+		for (uint32_t i = 0; i <= 12; i++) { /* all of it, then one byte of it */
 			page = offer_header_apart(&rig);
-			memset(page + 4096 - 12 + i, 0xa5, 12 - i);
+			memset(page + 4096 - 12 + (i ? i - 1 : 0), 0xa5, i ? 1 : 12);
 			assert_int_equal(egress(&rig, 1, 0, false), 1);
 			expect_plain(&rig, page, frame.len);
 		}
@@ -205,7 +205,7 @@ static void useless_buffers_are_given_back_and_others_used(void **state)
 					     .size = 256,
 					     .features = variant & 2 ? mergeable : plain };
 		uint32_t least = variant & 2 ? 12 : 26, index;
-		struct via_drv_buffer readable;
+		struct via_drv_buffer mixed[2]; /* has a readable part */
 		struct via_net_hdr hdr;
 		struct rig rig;
 
@@ -213,18 +213,21 @@ static void useless_buffers_are_given_back_and_others_used(void **state)
 		make_view(0, &(struct frame_shape){ .payload = 46 }, 4096);
 		for (uint32_t i = 0; i < least; i++)
 			offer(&rig, i, i, 5);
-		readable = (struct via_drv_buffer){ rig_alloc(&rig, 100), 100 };
-		assert_int_equal(drv_add(&rig.drv, &readable, 1, 0, VIA_DRV_DIRECT,
-					 (void *)(uintptr_t)(least + 1), rig.format),
-				 0);
-		offered[least] = (struct offered){ 0 };
-		offer(&rig, least + 1, 100, 100);
+		for (uint16_t i = 0; i < 2; i++) {
+			mixed[0] = (struct via_drv_buffer){ rig_alloc(&rig, 100), 100 };
+			mixed[1] = (struct via_drv_buffer){ rig_alloc(&rig, 100), 100 };
+			assert_int_equal(drv_add(&rig.drv, mixed, 1, i, VIA_DRV_DIRECT,
+						 (void *)(uintptr_t)(least + i + 1), rig.format),
+					 0);
+			offered[least + i] = (struct offered){ 0 };
+		}
+		offer(&rig, least + 2, 100, 100);
 		assert_int_equal(egress(&rig, 1, 0, false), 1);
-		for (uint32_t i = 0; i <= least; i++) {
+		for (uint32_t i = 0; i <= least + 1; i++) {
 			assert_int_equal(take(&rig, got, &index), 0);
 			assert_int_equal(index, i);
 		}
-		assert_int_equal(take_packet(&rig, least + 1, &hdr), 60);
+		assert_int_equal(take_packet(&rig, least + 2, &hdr), 60);
 		assert_memory_equal(got, frame.bytes, 60);
 		assert_int_equal(packets(&rig), 1);
 		rig_end(&rig);
@@ -314,6 +317,38 @@ static void a_ring_of_nothing_but_empty_descriptors_costs_bounded_work(void **st
 		offer(&rig, 0, 500, 500); /* and the queue lives */
 		assert_int_equal(egress(&rig, 1, 0, false), 1);
 		assert_int_equal(packets(&rig), 1);
+		rig_end(&rig);
+	}
+}
+
+/* R10: a round has room for four such buffers, a burst for all that it may walk. */
+static void buffers_in_many_pieces_take_a_part_of_a_burst_and_lose_none(void **state)
+{
+	const uint32_t part = 4096 / 256;
+
+	(void)state;
+	RIG_FORMATS(format)
+	{
+		struct rig_config config = { .format = format, .size = 8192, .features = plain };
+		struct via_net_hdr hdr;
+		struct rig rig;
+
+		rig_init(&rig, &config);
+		for (uint32_t i = 0; i < 2 * part; i++) {
+			make_view(i, &(struct frame_shape){ .payload = 100 }, 4096);
+			views[i].snapshot[20] = (uint8_t)i;
+			offer(&rig, i, 256, 1);
+		}
+		for (uint32_t burst = 0; burst < 2; burst++) {
+			assert_int_equal(egress(&rig, 2 * part, 0, true), part);
+			for (uint32_t i = 0; i < part; i++) {
+				assert_int_equal(take_packet(&rig, burst * part + i, &hdr),
+						 frame.len);
+				assert_int_equal(got[20], i);
+			}
+		}
+		assert_int_equal(packets(&rig), 2 * part);
+		assert_int_equal(drops(&rig, VIA_DROP_TOO_BIG), 0);
 		rig_end(&rig);
 	}
 }
@@ -602,6 +637,7 @@ int main(void)
 		cmocka_unit_test(a_useless_buffer_between_good_ones_spoils_no_packet),
 		cmocka_unit_test(a_ring_of_nothing_but_useless_buffers_costs_bounded_work),
 		cmocka_unit_test(a_ring_of_nothing_but_empty_descriptors_costs_bounded_work),
+		cmocka_unit_test(buffers_in_many_pieces_take_a_part_of_a_burst_and_lose_none),
 		cmocka_unit_test(a_buffer_too_small_for_one_frame_waits_for_another),
 		cmocka_unit_test(a_full_queue_drops_the_rest_or_keeps_it),
 		cmocka_unit_test(frames_over_the_mtu_are_dropped),
