@@ -47,6 +47,64 @@ static void a_driver_that_takes_offloads_gets_them_as_they_are(void **state)
 	rig_end(&rig);
 }
 
+static void frames_that_ask_and_frames_that_do_not_arrive_in_order(void **state)
+{
+	static const uint8_t asks[] = { 0, VIA_VIEW_NEEDS_CSUM, 0, VIA_VIEW_CSUM_VALID };
+	static const uint8_t told[] = { 0, VIA_HDR_NEEDS_CSUM, 0, VIA_HDR_DATA_VALID };
+
+	(void)state;
+	RIG_FORMATS(format)
+	{
+		struct rig_config config = { .format = format,
+					     .size = 64,
+					     .features =
+						     mergeable | VIA_BIT(VIRTIO_NET_F_GUEST_CSUM) };
+		struct via_net_hdr hdr;
+		struct rig rig;
+
+		rig_init(&rig, &config);
+		for (uint32_t i = 0; i < 32; i++) {
+			offload_view(i, &(struct frame_shape){ .version = 4, .proto = 17 }, 0, 0);
+			views[i].flags = asks[i % 4];
+			views[i].snapshot[0] = (uint8_t)i;
+			offer(&rig, i, 600, 600);
+		}
+		assert_int_equal(egress(&rig, 32, 0, false), 32);
+		for (uint32_t i = 0; i < 32; i++) {
+			assert_int_equal(take_packet(&rig, i, &hdr), frame.len);
+			assert_int_equal(got[0], i);
+			assert_int_equal(hdr.flags, told[i % 4]);
+		}
+		rig_end(&rig);
+	}
+}
+
+/* A port need not ask for the checksum of what it wants cut: each segment has one anyway. */
+static void a_frame_to_be_cut_is_not_a_plain_one(void **state)
+{
+	struct rig_config config = { .size = 64, .features = mergeable };
+	const struct frame_shape s = { .version = 4, .proto = 6, .payload = 3000 };
+	struct via_net_hdr hdr;
+	struct rig rig;
+
+	(void)state;
+	rig_init(&rig, &config);
+	offload_view(0, &s, VIA_GSO_TCPV4, 1000);
+	views[0].flags &= (uint8_t)~VIA_VIEW_NEEDS_CSUM;
+	for (uint32_t i = 0; i < 4; i++)
+		offer(&rig, i, 4096, 4096);
+	assert_int_equal(egress(&rig, 1, 0, false), 1);
+	for (uint32_t i = 0; i < 3; i++) {
+		uint32_t len = take_packet(&rig, i, &hdr);
+
+		frame_segment(&expected, &frame, &s, 1000, i);
+		assert_int_equal(len, expected.len);
+		assert_memory_equal(got, expected.bytes, len);
+	}
+	assert_int_equal(packets(&rig), 3);
+	rig_end(&rig);
+}
+
 /* VN-43, VN-44 */
 static void a_driver_that_takes_none_gets_packets_made_right(void **state)
 {
@@ -184,6 +242,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_driver_that_takes_offloads_gets_them_as_they_are),
+		cmocka_unit_test(frames_that_ask_and_frames_that_do_not_arrive_in_order),
+		cmocka_unit_test(a_frame_to_be_cut_is_not_a_plain_one),
 		cmocka_unit_test(a_driver_that_takes_none_gets_packets_made_right),
 		cmocka_unit_test(segments_that_do_not_fit_are_counted_one_by_one),
 		cmocka_unit_test(a_queue_that_breaks_within_a_segmented_frame_drops_what_is_left),
