@@ -14,7 +14,9 @@
  *   kept.c           the running configuration, for a data process that follows
  *   data.c           the data process: control loop, switch, start and end
  *   change.c         ports in and out of the running switch; reload
- *   rpc.c            JSON-RPC 2.0 over the control socket; the methods are tables in method_*.c
+ *   rpc.c            JSON-RPC 2.0 over the control socket: who is let in
+ *   rpc_connection.c  a client's bytes, lines and deadlines
+ *   rpc_call.c       its calls, checked and answered; the methods are in method_*.c, their table in methods.c
  *   node.c           neutral trees: what YAML and JSON have in common; node_yaml.c, node_json.c
  *   schema.c         our table of keys, over reader.c; schema_port.c, schema_pairs.c: those of ports
  *   config.c         the model that they are read into, and back

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The table of the control API's methods. Checks (rpc.c), 'help' and documentation come from it. */
+/* The table of the control API's methods. Checks (rpc_call.c), 'help' and documentation come from it. */
 #include "daemon/methods.h"
 
 #define PORT(needed, text)                     \

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* daemon/rpc.c and the methods: a client on a socket pair, a switch of sinks, no process. */
+/*
+ * daemon/rpc.c, rpc_connection.c, rpc_call.c and the methods: a client on a socket pair, a switch of sinks,
+ * no process.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
