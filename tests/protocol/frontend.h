@@ -98,8 +98,9 @@ void fe_negotiate(struct frontend *fe, uint64_t features, uint64_t protocol);
 	(VIA_BIT(VU_PROTOCOL_REPLY_ACK) | VIA_BIT(VU_PROTOCOL_MQ) |               \
 	 VIA_BIT(VU_PROTOCOL_CONFIGURE_MEM_SLOTS) | VIA_BIT(VU_PROTOCOL_CONFIG) | \
 	 VIA_BIT(VU_PROTOCOL_BACKEND_REQ))
-#define FE_SPLIT  (VIA_BIT(VIRTIO_F_VERSION_1) | VIA_BIT(VHOST_USER_F_PROTOCOL_FEATURES))
-#define FE_PACKED (FE_SPLIT | VIA_BIT(VIRTIO_F_RING_PACKED))
+#define FE_ALL_PROTOCOL UINT64_MAX
+#define FE_SPLIT        (VIA_BIT(VIRTIO_F_VERSION_1) | VIA_BIT(VHOST_USER_F_PROTOCOL_FEATURES))
+#define FE_PACKED       (FE_SPLIT | VIA_BIT(VIRTIO_F_RING_PACKED))
 
 int fe_set_memory(struct frontend *fe);
 struct vu_region fe_region(void);

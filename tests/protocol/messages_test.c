@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* lib/vhost/dispatch.c, negotiate.c: what each message must satisfy, and what is answered. */
+/*
+ * lib/vhost/dispatch.c: what every message must satisfy, what is answered, and that whatever is refused
+ * changes nothing. What single messages do is in negotiate_test.c and kick_test.c.
+ */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <sys/timerfd.h>
-#include <viaduct/worker.h>
+#include <unistd.h>
 
-#include "tests/fuse.h"
 #include "tests/protocol/frontend.h"
 #include "vhost/vhost.h"
 
@@ -19,8 +17,6 @@ static int setup(void **state)
 
 	return fe_setup_with(state, &config);
 }
-
-#define ALL_PROTOCOL UINT64_MAX
 
 /* Connects anew if the device has closed the connection. */
 static void reconnect(struct frontend *fe)
@@ -32,7 +28,7 @@ static void reconnect(struct frontend *fe)
 	if (fe->fd >= 0)
 		fe_disconnect(fe);
 	fe_connect(fe);
-	fe_negotiate(fe, FE_SPLIT, ALL_PROTOCOL);
+	fe_negotiate(fe, FE_SPLIT, FE_ALL_PROTOCOL);
 }
 
 /* Right sizes, in bytes; descriptors of right ones. Those with their own reply are marked. */
@@ -124,7 +120,7 @@ static void a_second_place_in_a_table_of_one_region_is_tolerated(void **state) /
 	const uint32_t one = 8 + sizeof(struct vu_region);
 
 	fe_connect(fe);
-	fe_negotiate(fe, FE_SPLIT, ALL_PROTOCOL);
+	fe_negotiate(fe, FE_SPLIT, FE_ALL_PROTOCOL);
 	for (uint32_t more = 8; more < sizeof(struct vu_region); more += 8)
 		assert_int_equal(fe_ack(fe, VU_SET_MEM_TABLE, &table, one + more, &fe->mem_fd, 1),
 				 1);
@@ -132,18 +128,6 @@ static void a_second_place_in_a_table_of_one_region_is_tolerated(void **state) /
 				&fe->mem_fd, 1),
 			 0);
 	assert_int_equal(fe->dev->memory->mem->nr_regions, 1);
-}
-
-static void rings_are_not_enabled_by_a_driver_that_cannot(void **state) /* VU-25 */
-{
-	struct frontend *fe = *state;
-
-	fe_connect(fe);
-	fe_negotiate(fe, FE_SPLIT, ALL_PROTOCOL);
-	assert_int_equal(fe_ack_u64(fe, VU_SET_FEATURES, VIA_BIT(VIRTIO_F_VERSION_1)), 0);
-	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_ENABLE, 0, 1), 1);
-	assert_int_equal(fe_ack_u64(fe, VU_SET_FEATURES, FE_SPLIT), 0);
-	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_ENABLE, 0, 1), 0);
 }
 
 static void a_wrong_number_of_descriptors_is_refused(void **state) /* VU-04, HX-09 */
@@ -303,70 +287,7 @@ static void an_index_beyond_the_queues_is_refused_at_full_width(void **state) /*
 	}
 }
 
-static void only_what_was_offered_can_be_acknowledged(void **state) /* R25, VU-10 */
-{
-	struct frontend *fe = *state;
-	uint64_t features, protocol;
-
-	reconnect(fe);
-	features = fe_get(fe, VU_GET_FEATURES);
-	protocol = fe_get(fe, VU_GET_PROTOCOL_FEATURES);
-	for (unsigned int bit = 0; bit < 64; bit++) {
-		assert_int_equal(fe_ack_u64(fe, VU_SET_FEATURES, FE_SPLIT | VIA_BIT(bit)),
-				 !via_has(features, bit));
-		assert_int_equal(
-			fe_ack_u64(fe, VU_SET_PROTOCOL_FEATURES, fe->protocol | VIA_BIT(bit)),
-			!via_has(protocol, bit));
-	}
-}
-
-static void features_taken_away_take_what_needs_them_along(void **state) /* VN-08 */
-{
-	struct frontend *fe = *state;
-	struct via_device_config config = { .features_off = VIA_BIT(VIRTIO_NET_F_CSUM) |
-							    VIA_BIT(VIRTIO_NET_F_GUEST_TSO4) |
-							    VIA_BIT(VIRTIO_F_RING_PACKED) };
-	uint64_t features;
-
-	fe_reopen_device(fe, &config);
-	fe_connect(fe);
-	features = fe_get(fe, VU_GET_FEATURES);
-	assert_false(via_has(features, VIRTIO_NET_F_CSUM));
-	assert_false(via_has(features, VIRTIO_NET_F_HOST_TSO4));
-	assert_false(via_has(features, VIRTIO_NET_F_HOST_USO));
-	assert_false(via_has(features, VIRTIO_NET_F_HOST_ECN));
-	assert_false(via_has(features, VIRTIO_NET_F_GUEST_TSO4));
-	assert_true(via_has(features, VIRTIO_NET_F_GUEST_TSO6));
-	assert_true(via_has(features, VIRTIO_NET_F_GUEST_ECN));
-	assert_false(via_has(features, VIRTIO_F_RING_PACKED));
-	assert_false(via_has(features, VIRTIO_NET_F_MQ));
-	assert_false(via_has(features, VIRTIO_NET_F_MTU));
-	assert_false(via_has(features, VIRTIO_NET_F_CTRL_VQ));
-
-	config = (struct via_device_config){ .control_queue = true,
-					     .queue_pairs = 2,
-					     .features_off = VIA_BIT(VIRTIO_NET_F_CTRL_VQ) };
-	fe_reopen_device(fe, &config);
-	fe_connect(fe);
-	features = fe_get(fe, VU_GET_FEATURES);
-	assert_false(via_has(features, VIRTIO_NET_F_MQ));
-	assert_false(via_has(features, VIRTIO_NET_F_CTRL_RX));
-	assert_false(via_has(features, VIRTIO_NET_F_GUEST_ANNOUNCE));
-}
-
-static void in_band_notification_without_its_channel_ends_the_connection(void **state) /* VU-11 */
-{
-	struct frontend *fe = *state;
-	const struct via_device_config config = { .inband = true };
-
-	fe_reopen_device(fe, &config);
-	fe_connect(fe);
-	fe_negotiate(fe, FE_SPLIT, VIA_BIT(VU_PROTOCOL_REPLY_ACK));
-	assert_int_equal(fe_ack_u64(fe, VU_SET_PROTOCOL_FEATURES,
-				    VIA_BIT(VU_PROTOCOL_REPLY_ACK) |
-					    VIA_BIT(VU_PROTOCOL_INBAND_NOTIFICATIONS)),
-			 FE_CLOSED);
-}
+/* ---- what is refused changes nothing ---- */
 
 /* All that a device is, but for what is about the message at hand, and what tells people of it. */
 struct snapshot {
@@ -395,7 +316,7 @@ static void start_for_snapshots(struct frontend *fe)
 	if (fe->fd >= 0)
 		fe_disconnect(fe);
 	fe_connect(fe);
-	fe_negotiate(fe, FE_SPLIT, ALL_PROTOCOL & ~VIA_BIT(VU_PROTOCOL_STATUS));
+	fe_negotiate(fe, FE_SPLIT, FE_ALL_PROTOCOL & ~VIA_BIT(VU_PROTOCOL_STATUS));
 	assert_int_equal(fe_set_memory(fe), 0);
 	for (uint32_t i = 0; i < 4; i++) {
 		fe_init_ring(fe, i);
@@ -475,98 +396,7 @@ static void a_refused_message_changes_nothing(void **state) /* R12 */
 	fe_assert_traffic(fe, 0);
 }
 
-/* ---- types of descriptors ---- */
-
-static void only_an_eventfd_is_a_kick_and_a_call_may_be_a_socket_too(void **state) /* R3, HX-10 */
-{
-	struct frontend *fe = *state;
-	int pipe_fds[2], pair[2], dgram[2];
-
-	fe_start(fe, FE_SPLIT, 2);
-	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, dgram), 0);
-
-	const struct {
-		const char *what;
-		int fd;
-		bool is_call;
-	} kinds[] = {
-		{ "memfd", fe->mem_fd, false },
-		{ "file", open("/proc/self/status", O_RDONLY | O_CLOEXEC), false },
-		{ "path", open("/", O_PATH | O_CLOEXEC), false },
-		{ "pipe, to read", pipe_fds[0], false },
-		{ "pipe, to write", pipe_fds[1], false },
-		{ "epoll", epoll_create1(EPOLL_CLOEXEC), false },
-		{ "timerfd", timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), false },
-		{ "/dev/zero", open("/dev/zero", O_RDWR | O_CLOEXEC), false },
-		{ "/dev/full", open("/dev/full", O_RDWR | O_CLOEXEC), false },
-		{ "datagram socket", dgram[0], false },
-		{ "stream socket", pair[0], true },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		print_message("%s\n", kinds[i].what);
-		assert_true(kinds[i].fd >= 0);
-		assert_int_equal(fe_set_notifier(fe, VU_SET_VRING_KICK, 1, kinds[i].fd), 1);
-		assert_int_equal(fe_set_notifier(fe, VU_SET_VRING_ERR, 1, kinds[i].fd), 1);
-		assert_int_equal(fe_set_notifier(fe, VU_SET_VRING_CALL, 1, kinds[i].fd),
-				 kinds[i].is_call ? 0 : 1);
-	}
-	fe_assert_traffic(fe, 0);
-	for (size_t i = 1; i < ARRAY_SIZE(kinds); i++)
-		close(kinds[i].fd);
-	close(pair[1]);
-	close(dgram[1]);
-}
-
-static void a_file_whose_server_never_answers_holds_nobody_up(void **state) /* R1, HX-19 */
-{
-	static const uint32_t as[] = { VU_SET_VRING_KICK, VU_SET_VRING_CALL, VU_SET_VRING_ERR };
-	const struct vu_regions table = { .nr_regions = 1, .region = { fe_region() } };
-	struct frontend *fe = *state;
-	struct test_fuse fuse;
-	int fd;
-
-	assert_int_equal(via_watchdog_start(NULL), 0);
-	if (!test_fuse_mount(&fuse))
-		skip();
-	fe_start(fe, FE_SPLIT, 2);
-	fd = open(fuse.path, O_RDWR | O_CLOEXEC);
-	assert_true(fd >= 0);
-	fuse.silent = true;
-	for (size_t i = 0; i < ARRAY_SIZE(as); i++)
-		assert_int_equal(fe_set_notifier(fe, as[i], 1, fd), 1);
-	assert_int_equal(fe_ack(fe, VU_SET_MEM_TABLE, &table, 8 + sizeof(struct vu_region), &fd, 1),
-			 1);
-	assert_int_equal(fe_ack(fe, VU_SET_BACKEND_REQ_FD, NULL, 0, &fd, 1), 1);
-	fe_assert_traffic(fe, 0);
-	for (int i = 0; i < 20 && fe_set_notifier(fe, VU_SET_VRING_KICK, 1, fd) == 1; i++)
-		;
-	assert_false(via_device_pair_runs(fe->dev, 0)); /* it had its share */
-	test_fuse_unmount(&fuse);
-	close(fd);
-}
-
-static void looking_at_an_eventfd_leaves_it_as_it_was(void **state)
-{
-	int fd = eventfd(5, EFD_CLOEXEC); /* blocking */
-	uint64_t count;
-
-	(void)state;
-	assert_true(vu_fd_is(fd, VU_FD_EVENT));
-	assert_false(vu_fd_is(fd, VU_FD_SOCKET));
-	assert_int_equal(read(fd, &count, sizeof(count)), sizeof(count));
-	assert_int_equal(count, 5);
-	assert_true(vu_fd_is(fd, VU_FD_EVENT)); /* empty: does not wait */
-	count = UINT64_MAX - 1;
-	assert_int_equal(write(fd, &count, sizeof(count)), sizeof(count));
-	assert_true(vu_fd_is(fd, VU_FD_EVENT)); /* full: does not wait */
-	close(fd);
-	assert_false(vu_fd_is(fd, VU_FD_EVENT));
-}
-
-/* ---- single messages ---- */
+/* ---- replies, and any bytes ---- */
 
 static void replies_hold_nothing_but_what_was_asked_for(void **state) /* VU-09, R30 */
 {
@@ -575,7 +405,7 @@ static void replies_hold_nothing_but_what_was_asked_for(void **state) /* VU-09, 
 	struct vu_msg first, again;
 
 	fe_connect(fe);
-	fe_negotiate(fe, FE_SPLIT, ALL_PROTOCOL);
+	fe_negotiate(fe, FE_SPLIT, FE_ALL_PROTOCOL);
 	memset(ask.data, 0xa5, sizeof(ask.data));
 	for (int i = 0; i < 100; i++) {
 		fe_send(fe, VU_GET_CONFIG, VU_VERSION, &ask, VU_CONFIG_HEAD + 28, NULL, 0);
@@ -589,175 +419,6 @@ static void replies_hold_nothing_but_what_was_asked_for(void **state) /* VU-09, 
 	assert_int_equal(first.payload.config.data[8], 2); /* pairs */
 	assert_int_equal(first.payload.config.data[10], 1500 & 0xff);
 	assert_int_equal(first.payload.config.data[12], 0);
-}
-
-static void the_configuration_is_read_only_within_its_bounds(void **state)
-{
-	struct frontend *fe = *state;
-	struct vu_config c = { .offset = 20, .size = 9 };
-	struct vu_msg reply;
-
-	fe_connect(fe);
-	fe_negotiate(fe, FE_SPLIT, ALL_PROTOCOL);
-	fe_send(fe, VU_GET_CONFIG, VU_VERSION, &c, VU_CONFIG_HEAD + 9, NULL, 0);
-	fe_turn(fe);
-	assert_int_equal(fe_recv(fe, &reply), 1);
-	assert_int_equal(reply.header.size, 0); /* its error value; the connection stays */
-	c = (struct vu_config){ .offset = 0xffffffff, .size = 1 };
-	fe_send(fe, VU_GET_CONFIG, VU_VERSION, &c, VU_CONFIG_HEAD + 1, NULL, 0);
-	fe_turn(fe);
-	assert_int_equal(fe_recv(fe, &reply), 1);
-	assert_int_equal(reply.header.size, 0);
-
-	c = (struct vu_config){ .offset = 0, .size = 6, .data = { 2, 1, 2, 3, 4, 5 } };
-	assert_int_equal(fe_ack(fe, VU_SET_CONFIG, &c, VU_CONFIG_HEAD + 6, NULL, 0), 1);
-	c.flags = 1; /* a migration may */
-	assert_int_equal(fe_ack(fe, VU_SET_CONFIG, &c, VU_CONFIG_HEAD + 6, NULL, 0), 0);
-	fe_send(fe, VU_GET_CONFIG, VU_VERSION, &c, VU_CONFIG_HEAD + 6, NULL, 0);
-	fe_turn(fe);
-	assert_int_equal(fe_recv(fe, &reply), 1);
-	assert_memory_equal(reply.payload.config.data, c.data, 6);
-}
-
-static void only_what_is_there_can_be_written_and_only_by_whom_it_may(void **state)
-{
-	struct frontend *fe = *state;
-	struct vu_config c = { .offset = 0, .size = 6, .data = { 2, 1, 2, 3, 4, 5 } };
-	struct vu_config same = { .offset = 8, .size = 2, .data = { 2 } }; /* pairs, as they are */
-
-	fe_connect(fe);
-	fe_negotiate(fe, FE_SPLIT, ALL_PROTOCOL);
-	assert_int_equal(fe_ack(fe, VU_SET_CONFIG, &same, VU_CONFIG_HEAD + 2, NULL, 0), 0);
-	c.flags = 2;
-	assert_int_equal(fe_ack(fe, VU_SET_CONFIG, &c, VU_CONFIG_HEAD + 6, NULL, 0), 1);
-	c.flags = 1;
-	c.offset = 26;
-	assert_int_equal(fe_ack(fe, VU_SET_CONFIG, &c, VU_CONFIG_HEAD + 6, NULL, 0), 1);
-	c.offset = UINT32_MAX;
-	assert_int_equal(fe_ack(fe, VU_SET_CONFIG, &c, VU_CONFIG_HEAD + 6, NULL, 0), 1);
-	assert_int_equal(fe->dev->mac[0], 0);
-
-	fe_disconnect(fe); /* a driver from before VIRTIO 1 sets its address this way */
-	fe_connect(fe);
-	fe_negotiate(fe, VIA_BIT(VHOST_USER_F_PROTOCOL_FEATURES), ALL_PROTOCOL);
-	c.flags = 0;
-	c.offset = 0;
-	assert_int_equal(fe_ack(fe, VU_SET_CONFIG, &c, VU_CONFIG_HEAD + 6, NULL, 0), 0);
-	assert_memory_equal(fe->dev->mac, c.data, 6);
-}
-
-static void protocol_features_do_not_change_under_queues_that_run(void **state)
-{
-	struct frontend *fe = *state;
-	uint64_t fewer;
-
-	fe_start(fe, FE_SPLIT, 2);
-	fewer = fe->protocol & ~VIA_BIT(VU_PROTOCOL_CONFIG);
-	assert_int_equal(fe_ack_u64(fe, VU_SET_PROTOCOL_FEATURES, fe->protocol), 0);
-	assert_int_equal(fe_ack_u64(fe, VU_SET_PROTOCOL_FEATURES, fewer), 1);
-	assert_true(vu_has_protocol(fe->dev, VU_PROTOCOL_CONFIG));
-	fe_assert_traffic(fe, 0);
-	fe_get_base(fe, 0);
-	fe_get_base(fe, 1);
-	assert_int_equal(fe_ack_u64(fe, VU_SET_PROTOCOL_FEATURES, fewer), 0);
-	assert_false(vu_has_protocol(fe->dev, VU_PROTOCOL_CONFIG));
-}
-
-static void a_kick_that_comes_as_a_message_needs_its_feature(void **state)
-{
-	const struct via_device_config config = { .inband = true };
-	struct frontend *fe = *state;
-
-	fe_reopen_device(fe, &config);
-	fe_start(fe, FE_SPLIT, 2);
-	assert_int_equal(fe_ack_state(fe, VU_VRING_KICK, 1, 0), 1);
-	fe_disconnect(fe);
-	fe_connect(fe);
-	fe_negotiate(fe, FE_SPLIT, FE_PROTOCOL | VIA_BIT(VU_PROTOCOL_INBAND_NOTIFICATIONS));
-	assert_int_equal(fe_set_memory(fe), 0);
-	fe_setup_queue(fe, 1, 0, true); /* with a descriptor all the same */
-	assert_int_equal(fe_ack_state(fe, VU_VRING_KICK, 1, 0), 1);
-	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_ENABLE, 1, 1), 0);
-	fe_transmit(fe, 0, 1, 60);
-	assert_int_equal(fe_ingress(fe, 0, NULL), 1);
-}
-
-static void an_announcement_is_passed_on_unless_its_address_is_none(void **state)
-{
-	static const uint8_t good[8] = { 2, 1, 2, 3, 4, 5 }, multicast[8] = { 3 }, zero[8];
-	struct frontend *fe = *state;
-
-	fe_connect(fe);
-	fe_negotiate(fe, FE_SPLIT, ALL_PROTOCOL);
-	assert_int_equal(fe_ack(fe, VU_SEND_RARP, good, 8, NULL, 0), 0);
-	assert_int_equal(fe->announcements, 1);
-	assert_memory_equal(fe->announced, good, 6);
-	assert_int_equal(fe_ack(fe, VU_SEND_RARP, multicast, 8, NULL, 0), 0);
-	assert_int_equal(fe_ack(fe, VU_SEND_RARP, zero, 8, NULL, 0), 0);
-	assert_int_equal(fe->announcements, 1);
-}
-
-static void status_gates_the_rings_and_zero_resets(void **state) /* VU-20, VU-29 */
-{
-	struct frontend *fe = *state;
-
-	fe_connect(fe);
-	fe_negotiate(fe, FE_SPLIT, FE_PROTOCOL | VIA_BIT(VU_PROTOCOL_STATUS));
-	assert_int_equal(fe_set_memory(fe), 0);
-	fe_setup_queue(fe, 0, 0, true);
-	fe_setup_queue(fe, 1, 0, true);
-	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_ENABLE, 0, 1), 0);
-	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_ENABLE, 1, 1), 0);
-	assert_false(via_device_pair_runs(fe->dev, 0));
-	assert_int_equal(fe_ack_u64(fe, VU_SET_STATUS, 0x0f), 0);
-	assert_int_equal(fe_get(fe, VU_GET_STATUS), 0x0f);
-	fe_assert_traffic(fe, 0);
-	assert_int_equal(fe_ack_u64(fe, VU_SET_STATUS, 0x100), 1);
-	assert_int_equal(fe_ack_u64(fe, VU_SET_STATUS, 0), 0);
-	assert_false(via_device_pair_runs(fe->dev, 0));
-	assert_int_equal(fe_get(fe, VU_GET_STATUS), 0);
-}
-
-static void a_driver_is_told_that_its_device_needs_a_reset(void **state) /* VU-29 */
-{
-	struct frontend *fe = *state;
-	struct via_split_avail *avail = (void *)(fe->mem + FE_RING_AT(1) + FE_AVAIL);
-
-	for (int refused = 0; refused < 2; refused++) {
-		fe_connect(fe);
-		fe_negotiate(fe, FE_SPLIT, FE_PROTOCOL | VIA_BIT(VU_PROTOCOL_STATUS));
-		assert_int_equal(fe_set_memory(fe), 0);
-		fe_setup_queue(fe, 1, 0, true);
-		assert_int_equal(fe_ack_u64(fe, VU_SET_STATUS, 0x0f), 0);
-		assert_int_equal(fe_get(fe, VU_GET_STATUS), 0x0f);
-		if (refused) {
-			fe_get_base(fe, 1);
-			assert_int_equal(fe_ack_state(fe, VU_SET_VRING_NUM, 1, 3), 0);
-			assert_int_equal(fe_ack_state(fe, VU_SET_VRING_BASE, 1, 0), 0);
-			assert_int_equal(fe_set_addr(fe, 1), 0);
-			fe_set_notifier(fe, VU_SET_VRING_KICK, 1, fe->queue[1].kick);
-		} else {
-			via_le16_store(&avail->idx, 30000);
-			assert_int_equal(fe_ingress(fe, 0, NULL), 0);
-		}
-		assert_int_equal(fe_get(fe, VU_GET_STATUS), 0x4f);
-		assert_int_equal(fe_ack_u64(fe, VU_SET_STATUS, 0), 0);
-		assert_int_equal(fe_get(fe, VU_GET_STATUS), 0);
-		fe_disconnect(fe);
-	}
-}
-
-static void numbers_of_the_device_are_told(void **state)
-{
-	struct frontend *fe = *state;
-
-	fe_connect(fe);
-	fe_negotiate(fe, FE_SPLIT, ALL_PROTOCOL);
-	assert_int_equal(fe_get(fe, VU_GET_QUEUE_NUM), 2); /* pairs */
-	assert_int_equal(fe_get(fe, VU_GET_MAX_MEM_SLOTS), 509);
-	assert_int_equal(fe_ack_u64(fe, VU_NET_SET_MTU, 1500), 0);
-	assert_int_equal(fe_ack_u64(fe, VU_NET_SET_MTU, 67), 1);
-	assert_int_equal(fe_ack_u64(fe, VU_NET_SET_MTU, 65536), 1);
 }
 
 static void any_bytes_at_all_leave_the_device_serving(void **state)
@@ -793,30 +454,15 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(a_payload_of_a_wrong_size_is_refused),
 		CASE(a_second_place_in_a_table_of_one_region_is_tolerated),
-		CASE(rings_are_not_enabled_by_a_driver_that_cannot),
 		CASE(a_wrong_number_of_descriptors_is_refused),
 		CASE(unknown_and_unsupported_requests_are_refused),
 		CASE(a_header_that_cannot_be_trusted_ends_the_connection),
 		CASE(need_reply_means_nothing_before_it_is_negotiated),
 		CASE(a_request_whose_feature_was_not_negotiated_is_refused),
 		CASE(an_index_beyond_the_queues_is_refused_at_full_width),
-		CASE(only_what_was_offered_can_be_acknowledged),
-		CASE(features_taken_away_take_what_needs_them_along),
-		CASE(in_band_notification_without_its_channel_ends_the_connection),
 		CASE(whatever_is_refused_leaves_the_state_bit_identical),
 		CASE(a_refused_message_changes_nothing),
-		CASE(only_an_eventfd_is_a_kick_and_a_call_may_be_a_socket_too),
-		CASE(a_file_whose_server_never_answers_holds_nobody_up),
-		cmocka_unit_test(looking_at_an_eventfd_leaves_it_as_it_was),
 		CASE(replies_hold_nothing_but_what_was_asked_for),
-		CASE(the_configuration_is_read_only_within_its_bounds),
-		CASE(only_what_is_there_can_be_written_and_only_by_whom_it_may),
-		CASE(protocol_features_do_not_change_under_queues_that_run),
-		CASE(a_kick_that_comes_as_a_message_needs_its_feature),
-		CASE(an_announcement_is_passed_on_unless_its_address_is_none),
-		CASE(status_gates_the_rings_and_zero_resets),
-		CASE(a_driver_is_told_that_its_device_needs_a_reset),
-		CASE(numbers_of_the_device_are_told),
 		CASE(any_bytes_at_all_leave_the_device_serving),
 	};
 
