@@ -219,6 +219,41 @@ static void a_cut_table_that_ends_in_a_hole_or_at_zero_breaks_the_queue(void **s
 	}
 }
 
+/* VX-07: the same within the 16 bytes of an entry. */
+static void an_entry_of_a_table_does_not_go_on_at_zero(void **state)
+{
+	enum via_ring_format format;
+
+	(void)state;
+	FOR_EACH_FORMAT(format)
+	{
+		static const struct rig_desc desc = { 0, 1, 0, 0 };
+		struct rig *rig = rig_open_bare(format, 4, rig_start_pos(format));
+
+		rig_region(rig, 0, 100);
+		rig_region(rig, UINT64_MAX - 7, 8);
+		put_table(rig, UINT64_MAX - 7, &desc, 1);
+		offer_table(rig, UINT64_MAX - 7, 16);
+		rig_expect_broken(rig, VIA_BROKEN_ADDRESS);
+		rig_close(rig);
+	}
+}
+
+static void a_table_in_a_hole_breaks_the_queue(void **state)
+{
+	enum via_ring_format format;
+
+	(void)state;
+	FOR_EACH_FORMAT(format)
+	{
+		struct rig *rig = rig_open(format, 4);
+
+		offer_table(rig, RIG_GPA + RIG_SIZE, 16);
+		rig_expect_broken(rig, VIA_BROKEN_ADDRESS);
+		rig_close(rig);
+	}
+}
+
 /* VX-06, HX-31 {bad, 0} and {good, 0} */
 static void empty_buffers_contribute_nothing_wherever_they_are(void **state)
 {
@@ -304,6 +339,31 @@ static void too_little_room_takes_nothing(void **state)
 		assert_non_null(vq_ring(&rig->vq));
 		assert_int_equal(rig_pop_into(rig, 3), 1);
 		assert_int_equal(rig->chain.nr_readable, 3);
+		rig_close(rig);
+	}
+}
+
+/* R10, R18: they cost a look each, so they are not free. */
+static void empty_buffers_take_room(void **state)
+{
+	static const struct rig_desc table[] = {
+		{ RIG_GPA, 0, VIA_DESC_NEXT, 1 },
+		{ RIG_GPA, 0, VIA_DESC_NEXT, 2 },
+		{ RIG_GPA, 0, 0, 0 },
+	};
+	enum via_ring_format format;
+
+	(void)state;
+	FOR_EACH_FORMAT(format)
+	{
+		struct rig *rig = rig_open(format, 4);
+
+		put_table(rig, RIG_GPA + PAGE, table, 3);
+		offer_table(rig, RIG_GPA + PAGE, sizeof(struct via_desc_words) * 3);
+		for (uint32_t room = 0; room < 3; room++)
+			assert_int_equal(rig_pop_into(rig, room), -ENOBUFS);
+		assert_int_equal(rig_pop_into(rig, 3), 1);
+		assert_int_equal(via_chain_room(&rig->chain), 3);
 		rig_close(rig);
 	}
 }
@@ -419,9 +479,12 @@ int main(void)
 		cmocka_unit_test(without_room_for_a_segment_nothing_is_taken),
 		cmocka_unit_test(a_table_over_one_byte_regions_is_read),
 		cmocka_unit_test(a_cut_table_that_ends_in_a_hole_or_at_zero_breaks_the_queue),
+		cmocka_unit_test(an_entry_of_a_table_does_not_go_on_at_zero),
+		cmocka_unit_test(a_table_in_a_hole_breaks_the_queue),
 		cmocka_unit_test(empty_buffers_contribute_nothing_wherever_they_are),
 		cmocka_unit_test(four_gib_in_a_chain_break_the_queue),
 		cmocka_unit_test(too_little_room_takes_nothing),
+		cmocka_unit_test(empty_buffers_take_room),
 		cmocka_unit_test(a_chain_in_more_pieces_than_any_room_breaks_the_queue),
 		cmocka_unit_test(descriptors_that_change_meanwhile_never_lead_outside),
 	};
