@@ -295,9 +295,8 @@ static via_always_inline int chain_open_table(struct via_walk *w, const struct v
 	if (table->n > ring->size) /* VX-17 */
 		return VIA_BROKEN_INDIRECT;
 
+	/* Where there is no memory, nothing of it is contiguous, and copying the first entry fails. */
 	host = chain_translate(w, desc->addr, &contiguous);
-	if (via_unlikely(!host))
-		return VIA_BROKEN_ADDRESS;
 	table->words = NULL;
 	if (via_likely(contiguous >= desc->len &&
 		       (uintptr_t)host % _Alignof(struct via_desc_words) == 0))
