@@ -228,8 +228,6 @@ static via_always_inline int drv_reap(struct via_drv_ring *drv, struct via_drv_d
 
 	if (via_unlikely(drv->broken))
 		return -EPROTO;
-	if (drv->outstanding == 0)
-		return drv->in_batch ? via_drv_break(drv) : 0;
 	ret = drv->in_order ? drv_take_oldest(drv, &id, &len, format)
 			    : drv_take_used(drv, &id, &len, format);
 	if (ret <= 0)
@@ -258,8 +256,8 @@ static via_always_inline bool drv_arm(struct via_drv_ring *drv, enum via_ring_fo
 	/* B8, pairs with the device's barrier between publishing and asking whether to interrupt, B6:
 	 * it sees that we ask, or we see what it published. */
 	via_fence();
-	if (drv->in_batch || drv->outstanding == 0)
-		return drv->in_batch;
+	if (drv->in_batch)
+		return true;
 	return format == VIA_RING_PACKED ? packed_drv_look(drv, &id, &len)
 					 : split_drv_look(drv, &id, &len);
 }
