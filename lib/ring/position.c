@@ -156,7 +156,8 @@ static enum slot_state slot_state(const struct via_ring *ring, uint16_t idx, boo
 }
 
 /* Whether the last used descriptor is offered in its own lap, so that we cannot have written it: the
- * driver has started anew. */
+ * driver has started anew. To be asked while the slot behind it waits for us: once that was given back a
+ * driver may be two laps further, where it looks the same. */
 static bool is_begun_anew(const struct via_ring *ring, const struct state *state)
 {
 	return state->has_last && slot_state(ring, state->last.idx, state->last.wrap) == SLOT_AVAIL;
@@ -180,12 +181,12 @@ static bool redo(const struct via_ring *ring, struct via_batch *batch, struct st
 		last = pos;
 		pos = packed_advance(pos, n, ring->size);
 	}
-	if (is_begun_anew(ring, state))
-		return true;
 	if (slot_state(ring, state->pos.idx, state->pos.wrap) == SLOT_AVAIL) {
 		struct via_ring_pos from =
 			packed_advance(state->pos, batch->entry[0].nr_slots, ring->size);
 
+		if (is_begun_anew(ring, state))
+			return true;
 		packed_write_batch(ring, batch, state->pending, state->pos, &from, &last);
 	}
 	position_done(batch, pos, last);
