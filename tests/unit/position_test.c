@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* lib/ring/position.c: what a process that was killed leaves behind, and how the next one goes on */
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
@@ -19,6 +21,7 @@ struct world {
 	struct via_position *record;
 	struct via_ring ring;
 	struct via_vq *vq;
+	char says[sizeof(((struct via_error *)NULL)->text)]; /* why recover() refused it */
 	struct via_mem mem;
 };
 #define RING_BYTES (1024 * 16 + 64)
@@ -130,6 +133,7 @@ static enum via_position_found recover(struct world *w, struct via_ring_pos *pos
 		*pos = used;
 	}
 	assert_int_equal(found == VIA_POSITION_DISAGREES, err.text[0] != 0);
+	memcpy(w->says, err.text, sizeof(w->says));
 	return found;
 }
 
@@ -379,71 +383,83 @@ static void another_ring_is_not_known(void **state)
 	world_close(&w);
 }
 
-/* A guest that rebooted while nobody served it, in the same memory. */
+/* 'served' slots before the kill, 'offered' in the ring begun anew. */
+static void begin_anew(uint16_t size, uint32_t served, uint32_t offered, bool killed_before)
+{
+	struct via_ring_pos driver = { .wrap = true }, pos;
+	struct world w;
+
+	world_open(&w, size, NULL, NULL);
+	world_start(&w, driver);
+	for (uint32_t i = 0; i < served; i++) {
+		offer(&w, &driver, 1, 0);
+		serve(&w, 1);
+	}
+	if (killed_before) { /* and had nothing to do since */
+		assert_int_equal(recover(&w, &pos), VIA_POSITION_FOUND);
+		world_start(&w, pos);
+	}
+	memset(w.shared, 0, 16 * size);
+	driver = (struct via_ring_pos){ .wrap = true };
+	for (uint32_t i = 0; i < offered; i++)
+		offer(&w, &driver, 1, 0);
+	assert_int_equal(recover(&w, &pos), VIA_POSITION_DISAGREES);
+	world_close(&w);
+}
+
+/* A guest that rebooted while nobody served it, in the same memory. What was served comes back to the
+ * beginning after two laps. */
 static void a_ring_begun_anew_is_refused(void **state)
 {
 	static const uint16_t sizes[] = { 1, 7, 8 };
 
 	(void)state;
-	for (size_t s = 0; s < ARRAY_SIZE(sizes); s++) {
-		uint16_t size = sizes[s];
-
-		/* 'served' slots before the kill, 'offered' in the ring begun anew; what was served
-		 * comes back to the beginning after two laps. */
-		for (uint32_t served = 1; served < 2u * size; served++) {
-			for (uint32_t offered = 0; offered <= size; offered++) {
-				struct via_ring_pos driver = { .wrap = true }, pos;
-				struct world w;
-
-				world_open(&w, size, NULL, NULL);
-				world_start(&w, driver);
-				for (uint32_t i = 0; i < served; i++) {
-					offer(&w, &driver, 1, 0);
-					serve(&w, 1);
-				}
-				memset(w.shared, 0, 16 * size);
-				driver = (struct via_ring_pos){ .wrap = true };
-				for (uint32_t i = 0; i < offered; i++)
-					offer(&w, &driver, 1, 0);
-				assert_int_equal(recover(&w, &pos), VIA_POSITION_DISAGREES);
-				world_close(&w);
-			}
-		}
-	}
+	for (size_t s = 0; s < ARRAY_SIZE(sizes); s++)
+		for (uint32_t served = 1; served < 2u * sizes[s]; served++)
+			for (uint32_t offered = 0; offered <= sizes[s]; offered++)
+				for (int twice = 0; twice < 2; twice++)
+					begin_anew(sizes[s], served, offered, twice);
 }
 
-/* Killed before the first slot of a batch was written; the guest rebooted before the batch is completed. */
-static void a_batch_cut_short_is_not_completed_in_a_ring_begun_anew(void **state)
+/* Killed before the first slot of a batch of 'n' was written; the guest rebooted before it is completed. */
+static void cut_short_and_begun_anew(uint32_t served, uint32_t n, uint32_t offered)
 {
 	const uint16_t size = 8;
+	struct via_ring_pos driver = { .wrap = true }, pos;
+	uint8_t anew[16 * 8];
+	struct via_chain chain;
+	struct world w;
 
-	(void)state;
-	for (uint32_t served = 1; served + 1 < 2u * size; served++) { /* see above */
-		struct via_ring_pos driver = { .wrap = true }, pos;
-		uint8_t anew[16 * 8];
-		struct via_chain chain;
-		struct world w;
-
-		world_open(&w, size, NULL, NULL);
-		world_start(&w, driver);
-		for (uint32_t i = 0; i < served; i++) {
-			offer(&w, &driver, 1, 0);
-			serve(&w, 1);
-		}
+	world_open(&w, size, NULL, NULL);
+	world_start(&w, driver);
+	for (uint32_t i = 0; i < served; i++) {
+		offer(&w, &driver, 1, 0);
+		serve(&w, 1);
+	}
+	for (uint32_t i = 0; i < n; i++) {
 		offer(&w, &driver, 1, 3);
 		assert_true(pop(&w, &chain));
 		vq_push(w.vq, &w.ring, &chain, 100, VIA_RING_PACKED);
-		position_pending(w.vq->batch, w.vq->nr_batch);
-
-		memset(w.shared, 0, sizeof(anew));
-		driver = (struct via_ring_pos){ .wrap = true };
-		for (uint32_t i = 0; i < size; i++)
-			offer(&w, &driver, 1, i);
-		memcpy(anew, w.shared, sizeof(anew));
-		assert_int_equal(recover(&w, &pos), VIA_POSITION_DISAGREES);
-		assert_memory_equal(w.shared, anew, sizeof(anew));
-		world_close(&w);
 	}
+	position_pending(w.vq->batch, w.vq->nr_batch);
+
+	memset(w.shared, 0, sizeof(anew));
+	driver = (struct via_ring_pos){ .wrap = true };
+	for (uint32_t i = 0; i < offered; i++)
+		offer(&w, &driver, 1, i);
+	memcpy(anew, w.shared, sizeof(anew));
+	assert_int_equal(recover(&w, &pos), VIA_POSITION_DISAGREES);
+	assert_memory_equal(w.shared, anew, sizeof(anew));
+	world_close(&w);
+}
+
+static void a_batch_cut_short_is_not_completed_in_a_ring_begun_anew(void **state)
+{
+	(void)state;
+	for (uint32_t served = 1; served < 16; served++) /* see above */
+		for (uint32_t n = 1; n <= 8 && served + n < 16; n++)
+			for (uint32_t offered = 0; offered <= 8; offered++)
+				cut_short_and_begun_anew(served, n, offered);
 }
 
 static void a_batch_cut_short_beyond_the_log_is_refused(void **state)
@@ -461,6 +477,7 @@ static void a_batch_cut_short_beyond_the_log_is_refused(void **state)
 		vq_push(w.vq, &w.ring, &chain, 0, VIA_RING_PACKED);
 	}
 	assert_int_equal(recover(&w, &pos), VIA_POSITION_DISAGREES);
+	assert_string_equal(w.says, "the process ended within a batch of over 512 buffers");
 	vq_publish(w.vq, &w.ring, VIA_RING_PACKED);
 	assert_int_equal(recover(&w, &pos), VIA_POSITION_FOUND);
 	assert_int_equal(pos.idx, 600);
@@ -491,27 +508,47 @@ static void a_base_that_the_slots_contradict_does_not_fit(void **state)
 	world_close(&w);
 }
 
+#define OUTSIDE    "the kept position lies outside the ring of 1000 slots"
+#define DAMAGED(n) "the kept batch of " n " entries is damaged"
+
+/* Where one entry more would be; the record does not end there. */
+static struct via_batch_entry *behind(struct via_batch *batch)
+{
+	return (struct via_batch_entry *)(void *)(batch + 1);
+}
+
 /* The file is ours, but it outlived a process that ended badly. */
 static void a_damaged_record_is_refused_and_leads_nowhere(void **state)
 {
-	static const uint64_t words[] = {
-		8,                                     /* a position outside the ring */
-		(uint64_t)8 << 16,                     /* the last slot outside */
-		UINT64_C(513) << 32,                   /* more entries than there are */
-		UINT64_C(3) << 32,                     /* entries without slots */
-		UINT64_C(1) << 32 | UINT64_C(1) << 15, /* entries with more slots than the ring */
+	static const struct {
+		const char *what;
+		uint64_t word;     /* or'd into the state of a fresh ring */
+		uint16_t nr_slots; /* of each entry */
+		const char *says;
+	} cases[] = {
+		{ "a position outside the ring", 1000, 0, OUTSIDE },
+		{ "a last slot outside", UINT64_C(1000) << 16, 0, OUTSIDE },
+		{ "more entries than there are", UINT64_C(513) << 32, 1, DAMAGED("513") },
+		{ "entries without slots", UINT64_C(3) << 32, 0, DAMAGED("3") },
+		{ "more slots than the ring has", UINT64_C(1) << 32, 1001, DAMAGED("1") },
 	};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct via_ring_pos pos = { .wrap = true };
+		struct via_batch_entry *entry;
 		struct world w;
 
-		world_open(&w, 8, NULL, NULL);
+		print_message("%s\n", cases[i].what);
+		world_open(&w, 1000, NULL, NULL);
 		world_start(&w, pos);
-		w.vq->batch->entry[0].nr_slots = i == 4 ? 9 : 0;
-		atomic_store(&w.vq->batch->state, words[i]);
+		entry = w.vq->batch->entry;
+		for (uint32_t k = 0; k < VIA_BATCH_ENTRIES; k++)
+			entry[k].nr_slots = cases[i].nr_slots;
+		behind(w.vq->batch)->nr_slots = cases[i].nr_slots;
+		atomic_fetch_or(&w.vq->batch->state, cases[i].word);
 		assert_int_equal(recover(&w, &pos), VIA_POSITION_DISAGREES);
+		assert_string_equal(w.says, cases[i].says);
 		world_close(&w);
 	}
 }
@@ -553,7 +590,8 @@ static void a_file_that_is_something_else_is_refused(void **state)
 {
 	struct via_positions *file = NULL;
 	struct via_error err;
-	int fd = test_memfd(via_positions_size(2) - 1, 0);
+	int fd = test_memfd(via_positions_size(2) - 1, 0), readonly;
+	char name[32];
 
 	(void)state;
 	assert_int_equal(via_positions_map(&file, fd, 2, &err), -EINVAL); /* too small */
@@ -563,9 +601,17 @@ static void a_file_that_is_something_else_is_refused(void **state)
 	assert_int_equal(via_positions_map(&file, fd, 2, &err), -EINVAL); /* for 1 queue */
 	assert_int_equal(via_positions_map(&file, fd, 1, &err), 0);
 	via_positions_unmap(file);
+	assert_int_equal(pwrite(fd, "\xff", 1, 12), 1);
+	assert_int_equal(via_positions_map(&file, fd, 1, &err), -EINVAL); /* of other records */
+	assert_int_equal(pwrite(fd, &(uint64_t){ 0 }, 8, 8), 8);
 	assert_int_equal(pwrite(fd, "VIAPOS0", 8, 0), 8);
 	assert_int_equal(via_positions_map(&file, fd, 1, &err), -EINVAL); /* another layout */
 	assert_int_equal(via_positions_map(&file, -1, 1, &err), -EBADF);
+	assert_string_equal(err.text, "position file: Bad file descriptor");
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	readonly = open(name, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(via_positions_map(&file, readonly, 1, &err), -EACCES);
+	close(readonly);
 	via_positions_unmap(NULL);
 	close(fd);
 }
