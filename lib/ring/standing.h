@@ -227,9 +227,8 @@ static via_always_inline uint32_t standing_batch(struct via_standing *st,
 	struct via_drv_ring *drv = &st->ring;
 	uint32_t id, slots, n;
 
-	if (drv->outstanding == 0 || drv->broken ||
-	    !(format == VIA_RING_PACKED ? packed_drv_look(drv, &id, &drv->batch_len)
-					: split_drv_look(drv, &id, &drv->batch_len)))
+	if (drv->broken || !(format == VIA_RING_PACKED ? packed_drv_look(drv, &id, &drv->batch_len)
+						       : split_drv_look(drv, &id, &drv->batch_len)))
 		return 0;
 	if (via_unlikely(id >= drv->size || drv->batch_len >= st->room[id])) {
 		via_drv_mark_broken(drv);

@@ -369,6 +369,14 @@ static void use_packed(struct pair *p, uint16_t at, uint32_t id, uint32_t len)
 	via_le64_store(&desc[at].tail, len | (uint64_t)id << 32 | flags << 48);
 }
 
+static void use(struct pair *p, uint16_t at, uint32_t id, uint32_t len, uint16_t idx)
+{
+	if (p->st.ring.format == VIA_RING_PACKED)
+		use_packed(p, at, id, len);
+	else
+		use_split(p, at, id, len, idx);
+}
+
 static void a_device_that_breaks_a_rule_breaks_the_ring(void **state)
 {
 	static const struct {
@@ -398,13 +406,15 @@ static void a_device_that_breaks_a_rule_breaks_the_ring(void **state)
 		}
 		print_message("%s\n", cases[i / 4].what);
 		driver_posts(p, 2);
-		if (format == VIA_RING_PACKED)
-			use_packed(p, 0, cases[i / 4].id, cases[i / 4].len);
-		else /* IN_ORDER: what is before 'id' was used with it */
-			use_split(p, 0, cases[i / 4].id, cases[i / 4].len,
-				  cases[i / 4].fine && (i & 2) ? 2 : cases[i / 4].idx);
+		/* IN_ORDER: what is before 'id' was used with it */
+		use(p, 0, cases[i / 4].id, cases[i / 4].len,
+		    cases[i / 4].fine && (i & 2) ? 2 : cases[i / 4].idx);
 		assert_int_equal(reap(p, hand, SIZE), !cases[i / 4].fine ? 0 : i & 2 ? 2 : 1);
 		assert_int_equal(p->st.ring.broken, !cases[i / 4].fine);
+		if (!cases[i / 4].fine) { /* and so it stays */
+			use(p, 0, 0, 0, 1);
+			assert_int_equal(reap(p, hand, SIZE), 0);
+		}
 		pair_close(p);
 	}
 }
@@ -418,13 +428,23 @@ static void a_chain_comes_back_once(void **state)
 		struct via_hand hand[SIZE];
 
 		driver_posts(p, 2);
-		for (uint16_t k = 0; k < 2; k++) {
-			if (i & 1)
-				use_packed(p, k, 0, 0);
-			else
-				use_split(p, k, 0, 0, (uint16_t)(k + 1));
-		}
+		for (uint16_t k = 0; k < 2; k++)
+			use(p, k, 0, 0, (uint16_t)(k + 1));
 		assert_int_equal(reap(p, hand, SIZE), 1);
+		assert_int_equal(reap(p, hand, SIZE), 0);
+		assert_true(p->st.ring.broken);
+		pair_close(p);
+	}
+}
+
+static void what_was_never_posted_does_not_come_back_as_a_batch(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 2; i++) {
+		struct pair *p = pair_open(i ? VIA_RING_PACKED : VIA_RING_SPLIT, true, &shapes[0]);
+		struct via_hand hand[SIZE];
+
+		use(p, 0, 0, 0, 1);
 		assert_int_equal(reap(p, hand, SIZE), 0);
 		assert_true(p->st.ring.broken);
 		pair_close(p);
@@ -475,6 +495,7 @@ int main(void)
 		cmocka_unit_test(an_available_entry_is_written_when_it_changes_only),
 		cmocka_unit_test(a_device_that_breaks_a_rule_breaks_the_ring),
 		cmocka_unit_test(a_chain_comes_back_once),
+		cmocka_unit_test(what_was_never_posted_does_not_come_back_as_a_batch),
 		cmocka_unit_test(a_batch_ends_within_the_used_index),
 		cmocka_unit_test(what_cannot_be_is_refused),
 	};
