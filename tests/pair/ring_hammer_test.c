@@ -156,15 +156,31 @@ static void *drive(void *arg)
 
 /* ---- the device ---- */
 
+/* Chains of one buffer, by the loop that is for these. */
+static uint32_t serve_singles(struct hammer *h, const struct via_ring *ring)
+{
+	struct via_batch_entry entry[WINDOW];
+	struct via_seg seg[WINDOW];
+	uint32_t n = vq_pop_singles(&h->vq, ring, seg, entry, WINDOW, 0, VIA_WRITABLE, h->format);
+
+	for (uint32_t i = 0; i < n; i++) {
+		seg[i].base[0]++;
+		entry[i].len = 1;
+	}
+	vq_push_burst(&h->vq, ring, entry, n, h->format);
+	return n;
+}
+
 static uint32_t serve(struct hammer *h)
 {
 	const struct via_ring *ring = vq_ring(&h->vq);
 	struct via_chain chain;
 	struct via_seg seg[2];
-	uint32_t n = 0;
+	uint32_t n;
 
 	if (!ring)
 		return 0;
+	n = serve_singles(h, ring);
 	while (vq_pop(&h->vq, ring, &chain, seg, 2, h->format) == 1) {
 		if (chain.nr_readable)
 			seg[1].base[0] = (uint8_t)(seg[0].base[0] + 1);
@@ -492,6 +508,56 @@ static void publishing_while_the_other_goes_to_sleep_is_noticed(void **state)
 		meet(i & 1 ? VIA_RING_PACKED : VIA_RING_SPLIT, i & 2, i & 4 ? CALL : KICK, rounds);
 }
 
+/* ---- control publishes rings, a worker finds them ---- */
+
+enum { CHANGES = 100 };
+
+struct changes {
+	struct via_vq vq;
+	struct via_ring ring[CHANGES];
+	atomic_uint found; /* by the worker; tells control only that it has looked */
+	bool complete;     /* the worker's; read when it ended */
+};
+
+static void *look(void *arg)
+{
+	struct changes *c = arg;
+
+	c->complete = true;
+	for (uint32_t i = 0; i < CHANGES; i++) {
+		const struct via_ring *ring;
+
+		while ((ring = vq_ring(&c->vq)) != &c->ring[i])
+			sched_yield();
+		c->complete &= ring->size == i + 1 && c->vq.avail.idx == 7;
+		atomic_store_explicit(&c->found, i + 1, memory_order_relaxed);
+	}
+	return NULL;
+}
+
+/* What only the thread sanitizer sees on x86: that the worker may look at what it finds. */
+static void a_ring_that_a_worker_finds_is_complete(void **state)
+{
+	const struct via_ring_pos pos = { .idx = 7 };
+	struct changes *c = aligned_alloc(VIA_CACHE_LINE, sizeof(*c));
+	pthread_t worker;
+
+	(void)state;
+	memset(c, 0, sizeof(*c));
+	assert_int_equal(pthread_create(&worker, NULL, look, c), 0);
+	for (uint16_t i = 0; i < CHANGES; i++) {
+		c->ring[i] = (struct via_ring){ .size = (uint16_t)(i + 1) };
+		if (i == 0)
+			via_vq_start(&c->vq, &c->ring[i], pos, pos);
+		else
+			via_vq_swap(&c->vq, &c->ring[i]);
+		wait_for(&c->found, i + 1u);
+	}
+	pthread_join(worker, NULL);
+	assert_true(c->complete);
+	free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -500,6 +566,7 @@ int main(void)
 		cmocka_unit_test(no_wakeup_is_lost_in_a_packed_ring),
 		cmocka_unit_test(no_wakeup_is_lost_in_a_packed_ring_with_event_idx),
 		cmocka_unit_test(publishing_while_the_other_goes_to_sleep_is_noticed),
+		cmocka_unit_test(a_ring_that_a_worker_finds_is_complete),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
