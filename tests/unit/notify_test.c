@@ -154,6 +154,15 @@ static void a_ring_that_ran_empty_is_told_of_if_that_was_negotiated(void **state
 	rig->ring.features = VIA_BIT(VIRTIO_F_NOTIFY_ON_EMPTY);
 	put16(rig->part[1], 1);
 	assert_true(serve_one(rig, 0));
+	split_head(rig, 1, 0);
+	split_head(rig, 2, 0);
+	split_show(rig, 3);
+	for (int left = 1; left >= 0; left--) {
+		assert_int_equal(rig_pop(rig), 1);
+		rig_push(rig, &rig->chain, 0);
+		rig_publish(rig);
+		assert_int_equal(asks_again(rig), left == 0);
+	}
 	rig_close(rig);
 }
 
