@@ -147,6 +147,8 @@ enum slot_state {
 
 static enum slot_state slot_state(const struct via_ring *ring, uint16_t idx, bool wrap)
 {
+	/* Pairs with the driver's release of a head's flags, B1: who sees a slot offered again sees what was
+	 * offered before it as well. */
 	uint16_t flags = packed_flags(via_le64_load_acquire(&ring->packed.desc[idx].tail));
 	bool avail = flags & VIA_DESC_AVAIL, used = flags & VIA_DESC_USED;
 
