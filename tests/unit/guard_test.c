@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -55,12 +57,19 @@ static void get_signal(void)
 }
 
 /* A fault that the kernel tells of without repeating the access. */
+static void tell_of_fault(int code, void *at)
+{
+	siginfo_t info = { .si_signo = SIGBUS, .si_code = code };
+
+	info.si_addr = at;
+	syscall(SYS_rt_sigqueueinfo, getpid(), SIGBUS, &info);
+}
+
 static void get_fault(void)
 {
-	siginfo_t info = { .si_signo = SIGBUS, .si_code = BUS_ADRALN };
 	struct sigaction now;
 
-	syscall(SYS_rt_sigqueueinfo, getpid(), SIGBUS, &info);
+	tell_of_fault(BUS_ADRALN, NULL);
 	sigaction(SIGBUS, NULL, &now);
 	if (now.sa_handler == SIG_DFL)
 		exit(CAUGHT);
@@ -215,6 +224,43 @@ static void a_system_call_on_lost_memory_answers_efault(void **state)
 	close(out);
 }
 
+static void a_memory_cell_that_breaks_under_the_zeros_is_replaced_as_well(void **state)
+{
+	int fd = test_memfd(SIZE, 0);
+	struct via_mem *mem = table_of(fd, 0);
+	uint8_t *host = mem->region[0].host;
+	uint32_t faults;
+
+	handle_faults(state);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	peek(host);
+	memset(host, 1, SIZE);
+	faults = atomic_load(&via_guard_faults);
+	tell_of_fault(BUS_MCEERR_AR, host + 4096);
+	assert_int_equal(atomic_load(&via_guard_faults), faults + 1);
+	assert_int_equal(peek(host + 4096), 0);
+	via_mem_free(mem);
+	close(fd);
+}
+
+static void a_fault_that_cannot_be_repaired_goes_to_the_handler_that_was_there_before(void **state)
+{
+	uint8_t *room = mmap(NULL, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint32_t faults = atomic_load(&via_guard_faults);
+	atomic_bool lost = false;
+
+	handle_faults(state);
+	assert_int_equal(via_guard_add(room, SIZE_MAX / 2, &lost),
+			 0); /* so many zeros there are not */
+	if (sigsetjmp(escape, 1) == 0) {
+		tell_of_fault(BUS_ADRERR, room);
+		fail_msg("the fault was swallowed");
+	}
+	assert_int_equal(atomic_load(&via_guard_faults), faults);
+	via_guard_remove(room);
+	munmap(room, SIZE);
+}
+
 static void *toucher(void *user)
 {
 	volatile uint8_t *host = user; /* gcc 12 drops the store of what was just read */
@@ -289,12 +335,81 @@ static void what_is_no_longer_guarded_is_foreign(void **state)
 	close(fd);
 }
 
+/* ---- guards that come and go while another thread looks for its own ---- */
+
+/* Runs 'what' in a thread of another process with our memory, which stops before it begins. */
+static pid_t run_traced(int (*what)(void *), void *user)
+{
+	static _Alignas(16) uint8_t stack[64 * KIB];
+	pid_t pid = clone(what, stack + sizeof(stack), CLONE_VM | SIGCHLD, user);
+	int status;
+
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
+	return pid;
+}
+
+/* How it is after it went on, by one instruction or until its end. */
+static int go_on(pid_t pid, enum __ptrace_request how)
+{
+	int status;
+
+	assert_int_equal(ptrace(how, pid, NULL, NULL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static int touch_foreign(void *at)
+{
+	ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+	kill(getpid(), SIGSTOP);
+	via_guard_touch(at, 1);
+	return 0;
+}
+
+/* The first pages of 'room' are guarded, then another one. Whoever takes the place of one of them and the
+ * size of the other believes that the guard has the page that nobody may touch. */
+static void a_guard_that_changes_is_not_believed_at_any_moment(void **state)
+{
+	const size_t page = 4096;
+	uint8_t *room = mmap(NULL, 8 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	atomic_bool lost = false;
+	unsigned int step = 0;
+	bool ended = false;
+
+	(void)state;
+	for (unsigned int when = 0; !ended; when++) {
+		assert_int_equal(via_guard_add(room + 4 * page, page, &lost), 0);
+		pid_t pid = run_traced(touch_foreign, room + 6 * page);
+		int status = 0;
+
+		for (step = 0; step < when && !ended; step++) {
+			status = go_on(pid, PTRACE_SINGLESTEP);
+			ended = WIFEXITED(status);
+		}
+		via_guard_remove(room + 4 * page);
+		assert_int_equal(via_guard_add(room, 4 * page, &lost), 0);
+		if (!ended)
+			status = go_on(pid, PTRACE_CONT);
+		assert_true(WIFEXITED(status)); /* else the page was touched */
+		via_guard_remove(room);
+	}
+	print_message("%u moments\n", step);
+	munmap(room, 8 * page);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* The first one, so that its guard is the only one that there ever was. */
+		cmocka_unit_test(a_guard_that_changes_is_not_believed_at_any_moment),
 		cmocka_unit_test(truncated_memory_becomes_zeros_and_is_lost),
 		cmocka_unit_test(other_tables_keep_their_bytes),
 		cmocka_unit_test(a_system_call_on_lost_memory_answers_efault),
+		cmocka_unit_test(a_memory_cell_that_breaks_under_the_zeros_is_replaced_as_well),
+		cmocka_unit_test(
+			a_fault_that_cannot_be_repaired_goes_to_the_handler_that_was_there_before),
 		cmocka_unit_test(threads_that_fault_together_all_go_on),
 		cmocka_unit_test(a_fault_elsewhere_goes_to_the_handler_that_was_there_before),
 		cmocka_unit_test(what_is_no_longer_guarded_is_foreign),

@@ -12,6 +12,8 @@
 #include "tests/memfd.h"
 #include "tests/test.h"
 
+#define NR_GUARDS 65536 /* of lib/mem/guard.c */
+
 static int open_mapping(int fd, uint64_t size, enum via_mem_policy policy, struct via_error *err)
 {
 	struct via_mapping *m = NULL;
@@ -52,13 +54,14 @@ static void what_cannot_be_sealed_is_mapped_unless_the_port_wants_seals(void **s
 
 static void more_than_the_file_has_is_refused(void **state)
 {
-	int fd = test_memfd(MIB, 0);
+	int fd = test_memfd(MIB, MFD_ALLOW_SEALING);
 	struct via_error err = { "" };
 
 	(void)state;
 	assert_int_equal(open_mapping(fd, MIB + 1, VIA_MEM_GUARDED, &err), -EINVAL);
 	assert_string_equal(err.text,
 			    "the memory's file has 1048576 bytes, 1048577 are to be mapped");
+	assert_int_equal(fcntl(fd, F_GET_SEALS), 0); /* it may still become right */
 	close(fd);
 }
 
@@ -153,6 +156,29 @@ static void the_last_user_unmaps(void **state)
 	via_mapping_put(NULL);
 }
 
+static void what_no_guard_is_left_for_is_refused_and_not_mapped(void **state)
+{
+	static uint8_t
+		places[NR_GUARDS + 1]; /* never touched: of their own are only the addresses */
+	int fd = test_memfd(4096, 0);
+	struct via_error err = { "" };
+	struct via_mapping *m = NULL;
+	atomic_bool lost = false;
+	unsigned int n = 0;
+
+	(void)state;
+	while (n <= NR_GUARDS && via_guard_add(&places[n], 1, &lost) == 0)
+		n++;
+	assert_int_equal(n, NR_GUARDS);
+	assert_int_equal(via_guard_add(&places[n], 1, &lost), -ENOSPC);
+	assert_int_equal(open_mapping(fd, 4096, VIA_MEM_GUARDED, &err), -ENOSPC);
+	assert_string_equal(err.text, "too many memory regions of all ports together");
+	via_guard_remove(&places[n - 1]);
+	assert_int_equal(via_mapping_open(&m, fd, 4096, VIA_MEM_GUARDED, &err), 0);
+	via_mapping_put(m);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -163,6 +189,8 @@ int main(void)
 		cmocka_unit_test(files_that_we_cannot_write_are_refused_with_the_reason),
 		cmocka_unit_test(huge_pages_are_mapped_whole_or_refused),
 		cmocka_unit_test(the_last_user_unmaps),
+		/* The last one: it leaves guards behind, each of which takes long to find. */
+		cmocka_unit_test(what_no_guard_is_left_for_is_refused_and_not_mapped),
 	};
 
 	return cmocka_run_group_tests_name("mapping", tests, NULL, NULL);

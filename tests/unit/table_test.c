@@ -288,6 +288,11 @@ static void regions_come_and_go_while_the_old_table_stays_valid(void **state)
 	one->region[0].host[0] = 1;
 	assert_int_equal(via_mem_add(&none, one, &a, fd, VIA_MEM_GUARDED, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "overlap"));
+	b.size = 8192;
+	assert_int_equal(via_mem_add(&none, one, &b, fd, VIA_MEM_GUARDED, &err), -EINVAL);
+	assert_string_equal(err.text, "memory region to add: the memory's file has 4096 bytes, "
+				      "8192 are to be mapped");
+	b.size = 4096;
 	assert_int_equal(test_nr_fds(), before);
 	assert_int_equal(via_mem_add(&both, one, &b, fd, VIA_MEM_GUARDED, &err), 0);
 	assert_int_equal(test_nr_fds(), before - 1);
