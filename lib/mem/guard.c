@@ -65,7 +65,8 @@ static bool replace_by_zeros(uintptr_t base, size_t size)
 /* The guarded mapping that 'address' is in. False if it is none of ours. */
 static bool find(uintptr_t address, uintptr_t *base, size_t *size, atomic_bool **lost)
 {
-	uint32_t n = atomic_load_explicit(&nr_used, memory_order_acquire);
+	/* Nothing is acquired: who faults in a mapping got it after its guard was added, so sees that. */
+	uint32_t n = atomic_load_explicit(&nr_used, memory_order_relaxed);
 
 	for (uint32_t i = 0; i < n; i++)
 		if (slot_read(&slots[i], base, size, lost) && *base && address - *base < *size)
@@ -165,7 +166,7 @@ int via_guard_add(void *base, size_t size, atomic_bool *lost)
 	slot_write(slot, (uintptr_t)base, size, lost);
 	nr = (uint32_t)(slot - slots) + 1;
 	if (nr > atomic_load_explicit(&nr_used, memory_order_relaxed))
-		atomic_store_explicit(&nr_used, nr, memory_order_release); /* with survive() */
+		atomic_store_explicit(&nr_used, nr, memory_order_relaxed);
 	return 0;
 }
 
