@@ -40,7 +40,7 @@ static int check_size(int fd, uint64_t size, struct stat *st, struct via_error *
 	if (via_fstat(fd, st) < 0)
 		return via_fail(err, -errno, "cannot look at the memory's file: %s",
 				strerror(errno));
-	if (st->st_size < 0 || (uint64_t)st->st_size < size)
+	if ((uint64_t)st->st_size < size)
 		return via_fail(err, -EINVAL,
 				"the memory's file has %lld bytes, %llu are to be mapped",
 				(long long)st->st_size, (unsigned long long)size);
