@@ -42,13 +42,13 @@ _Atomic(uint32_t) via_guard_faults;
 /* A copy of a slot's members as they were at one moment; false if it was changing. */
 static bool slot_read(struct slot *slot, uintptr_t *base, size_t *size, atomic_bool **lost)
 {
-	/* The acquire pairs with the release at the end of slot_write(), the fence with the one at
-	 * its beginning. */
+	/* G4, pairs with G3: the values are not older than their sequence. */
 	uint32_t sequence = atomic_load_explicit(&slot->sequence, memory_order_acquire);
 
 	*base = atomic_load_explicit(&slot->base, memory_order_relaxed);
 	*size = atomic_load_explicit(&slot->size, memory_order_relaxed);
 	*lost = atomic_load_explicit(&slot->lost, memory_order_relaxed);
+	/* G2, pairs with G1: where one is of a later write, so is the sequence. */
 	atomic_thread_fence(memory_order_acquire);
 	return !(sequence & 1) &&
 	       atomic_load_explicit(&slot->sequence, memory_order_relaxed) == sequence;
@@ -140,11 +140,12 @@ static void slot_write(struct slot *slot, uintptr_t base, size_t size, atomic_bo
 	uint32_t sequence = atomic_load_explicit(&slot->sequence, memory_order_relaxed);
 
 	atomic_store_explicit(&slot->sequence, sequence + 1, memory_order_relaxed);
-	atomic_thread_fence(memory_order_release); /* pairs with slot_read()'s fence */
+	/* G1, pairs with G2. */
+	atomic_thread_fence(memory_order_release);
 	atomic_store_explicit(&slot->base, base, memory_order_relaxed);
 	atomic_store_explicit(&slot->size, size, memory_order_relaxed);
 	atomic_store_explicit(&slot->lost, lost, memory_order_relaxed);
-	/* Pairs with slot_read()'s acquire. */
+	/* G3, pairs with G4. */
 	atomic_store_explicit(&slot->sequence, sequence + 2, memory_order_release);
 }
 

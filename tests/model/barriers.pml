@@ -64,3 +64,23 @@
 #else
 #define W2 1
 #endif
+#ifdef WITHOUT_G1
+#define G1 0
+#else
+#define G1 1
+#endif
+#ifdef WITHOUT_G2
+#define G2 0
+#else
+#define G2 1
+#endif
+#ifdef WITHOUT_G3
+#define G3 0
+#else
+#define G3 1
+#endif
+#ifdef WITHOUT_G4
+#define G4 0
+#else
+#define G4 1
+#endif

@@ -18,6 +18,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 
 STALE = r"assertion violated .*(popped|received|asker_at)"  # something older than what led there
+TORN = r"assertion violated .*base"                         # a copy of two writes
 LOST = r"invalid end state"                                 # all wait, and something is left to do
 
 RING = {"B1": STALE, "B2": STALE, "B3": STALE, "B4": STALE,
@@ -29,6 +30,9 @@ WORKER = dict.fromkeys(
 
 WATCHDOG = {"W1": LOST, "W2": LOST}
 
+SLOT = dict.fromkeys(["G1", "G2", "G3", "G4"], TORN)
+GUARD = {**SLOT, "REFUSING_ODD": TORN, "LOOKING_AGAIN": TORN}
+
 MODELS = {                      # name: source, options, what it can be told to do without
     "split": ("ring.pml", [], RING),
     "split_event_idx": ("ring.pml", ["-DEVENT_IDX"], RING),
@@ -36,7 +40,13 @@ MODELS = {                      # name: source, options, what it can be told to 
     "packed_event_idx": ("ring.pml", ["-DPACKED", "-DEVENT_IDX"], {**RING, **EVENTS}),
     "worker": ("worker.pml", [], WORKER),
     "watchdog": ("watchdog.pml", [], WATCHDOG),
+    "guard": ("guard.pml", [], GUARD),
 }
+
+# Where the barriers are, and what they look like there.
+SHARED = r"\bvia_(fence|le\d+_(load_acquire|store_release))\("
+BARRIERS = {"lib/ring/*.h": SHARED, "lib/base/tell.c": SHARED,
+            "lib/mem/guard.c": r"\bmemory_order_(acquire|release)\b"}
 
 
 def check(source, options, optimise):
@@ -53,7 +63,8 @@ def check(source, options, optimise):
 def barriers_of_the_code():
     """The name at the beginning of the comment above each fence, acquire and release."""
     names = {}
-    for path in [*sorted(glob.glob(TOP + "/lib/ring/*.h")), TOP + "/lib/base/tell.c"]:
+    for path, looks in [(path, looks) for pattern, looks in BARRIERS.items()
+                        for path in sorted(glob.glob(os.path.join(TOP, pattern)))]:
         comment = ""
         with open(path, encoding="utf-8") as code:
             lines = code.readlines()
@@ -61,8 +72,8 @@ def barriers_of_the_code():
             begin = re.match(r"\s*/\* (.*)", line)
             if begin:
                 comment = begin.group(1)
-            if re.search(r"\bvia_(fence|le\d+_(load_acquire|store_release))\(", line):
-                name = re.match(r"[BW]\d\w*", comment)
+            if re.search(looks, line):
+                name = re.match(r"[BGW]\d\w*", comment)
                 names["%s:%u" % (os.path.basename(path), number)] = name and name.group()
     return names
 
@@ -84,7 +95,8 @@ class Model(unittest.TestCase):
             return
         found = barriers_of_the_code()
         self.assertNotIn(None, found.values(), found)
-        self.assertEqual(set(found.values()), {*RING, *EVENTS, *WATCHDOG}, found)
+        self.assertEqual(set(found.values()), {*RING, *EVENTS, *WATCHDOG, *SLOT},
+                         found)
 
 
 def main():
