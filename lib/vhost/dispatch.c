@@ -150,24 +150,25 @@ const char *vu_request_name(uint32_t request)
 
 /* ---- the checks ---- */
 
+/* What has not come of a payload is 0, so its counts may be looked at before its size. */
 static int check_size(const struct vu_handler *h, const struct vu_msg *msg, struct via_error *err)
 {
 	uint32_t size = msg->header.size, right = h->size;
 
 	if (h->sized == SIZE_REGIONS) {
-		if (size < 8 || msg->payload.memory.nr_regions == 0 ||
+		if (msg->payload.memory.nr_regions == 0 ||
 		    msg->payload.memory.nr_regions > VU_MAX_REGIONS)
-			return via_fail(err, -EINVAL,
-					"%u regions in %u bytes; 1 to %u are possible",
-					msg->payload.memory.nr_regions, size, VU_MAX_REGIONS);
+			return via_fail(err, -EINVAL, "%u regions; 1 to %u are possible",
+					msg->payload.memory.nr_regions, VU_MAX_REGIONS);
 		right = 8 + msg->payload.memory.nr_regions * (uint32_t)sizeof(struct vu_region);
 		/* User-mode Linux sends two places, whether or not the second one is used. */
 		if (size > right && (size - 8) % sizeof(struct vu_region) == 0)
 			right = size;
 	} else if (h->sized == SIZE_CONFIG) {
-		if (size < VU_CONFIG_HEAD || msg->payload.config.size > VU_MAX_CONFIG)
-			return via_fail(err, -EINVAL, "%u bytes for %u bytes of configuration",
-					size, msg->payload.config.size);
+		if (msg->payload.config.size > VU_MAX_CONFIG)
+			return via_fail(err, -EINVAL,
+					"%u bytes of configuration; at most %u are possible",
+					msg->payload.config.size, VU_MAX_CONFIG);
 		right = VU_CONFIG_HEAD + msg->payload.config.size;
 	}
 	if (size != right)

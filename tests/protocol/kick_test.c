@@ -25,6 +25,7 @@ static void only_an_eventfd_is_a_kick_and_a_call_may_be_a_socket_too(void **stat
 {
 	struct frontend *fe = *state;
 	int pipe_fds[2], pair[2], dgram[2];
+	int tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	fe_start(fe, FE_SPLIT, 2);
 	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
@@ -46,6 +47,7 @@ static void only_an_eventfd_is_a_kick_and_a_call_may_be_a_socket_too(void **stat
 		{ "/dev/zero", open("/dev/zero", O_RDWR | O_CLOEXEC), false },
 		{ "/dev/full", open("/dev/full", O_RDWR | O_CLOEXEC), false },
 		{ "datagram socket", dgram[0], false },
+		{ "network socket", tcp, false },
 		{ "stream socket", pair[0], true },
 	};
 

@@ -130,6 +130,44 @@ static void a_second_place_in_a_table_of_one_region_is_tolerated(void **state) /
 	assert_int_equal(fe->dev->memory->mem->nr_regions, 1);
 }
 
+/* What is in the message cannot be, or does not fit what came of it. */
+static void counts_that_cannot_be_are_refused_with_a_sentence(void **state) /* R2, VU-06 */
+{
+	static const struct {
+		uint32_t request, size;
+		uint32_t words[2];
+		const char *says;
+	} wrong[] = {
+		{ VU_SET_MEM_TABLE, 8, { 0 }, "SET_MEM_TABLE: 0 regions; 1 to 8 are possible" },
+		{ VU_SET_MEM_TABLE, 40, { 9 }, "SET_MEM_TABLE: 9 regions; 1 to 8 are possible" },
+		{ VU_SET_MEM_TABLE, /* as many as make 40 bytes in 32 bits */
+		  40,
+		  { 0x08000001 },
+		  "SET_MEM_TABLE: 134217729 regions; 1 to 8 are possible" },
+		{ VU_SET_MEM_TABLE, 4, { 1 }, "SET_MEM_TABLE: a payload of 4 bytes instead of 40" },
+		{ VU_SET_CONFIG,
+		  268,
+		  { 0, 257 },
+		  "SET_CONFIG: 257 bytes of configuration; at most 256 are possible" },
+		{ VU_SET_CONFIG, /* as many as make 8 bytes in 32 bits */
+		  8,
+		  { 0, 0xfffffffc },
+		  "SET_CONFIG: 4294967292 bytes of configuration; at most 256 are possible" },
+		{ VU_SET_CONFIG, 8, { 0, 1 }, "SET_CONFIG: a payload of 8 bytes instead of 13" },
+	};
+	struct frontend *fe = *state;
+
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT, FE_ALL_PROTOCOL);
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		uint8_t payload[268] = { 0 };
+
+		memcpy(payload, wrong[i].words, sizeof(wrong[i].words));
+		assert_int_equal(fe_ack(fe, wrong[i].request, payload, wrong[i].size, NULL, 0), 1);
+		assert_string_equal(fe->dev->refused.text, wrong[i].says);
+	}
+}
+
 static void a_wrong_number_of_descriptors_is_refused(void **state) /* VU-04, HX-09 */
 {
 	static const uint32_t counts[] = { 0, 1, 2, 7, 8, 9, 16, 64, 253 };
@@ -185,34 +223,36 @@ a_header_that_cannot_be_trusted_ends_the_connection(void **state) /* VU-05, HX-0
 	static const struct {
 		const char *what;
 		struct vu_header header;
+		const char *says;
 	} wrong[] = {
-		{ "version 0", { VU_GET_FEATURES, 0, 0 } },
-		{ "version 2", { VU_GET_FEATURES, 2, 0 } },
-		{ "version 3", { VU_GET_FEATURES, 3, 0 } },
-		{ "a reply", { VU_GET_FEATURES, VU_VERSION | VU_REPLY_MASK, 0 } },
-		{ "a reserved flag", { VU_GET_FEATURES, VU_VERSION | 0x10, 0 } },
-		{ "all reserved flags", { VU_GET_FEATURES, 0xfffffff1, 0 } },
-		{ "269 bytes", { VU_SET_CONFIG, VU_VERSION, 269 } },
-		{ "4096 bytes", { VU_SET_MEM_TABLE, VU_VERSION, 4096 } },
-		{ "64 KiB", { VU_SET_MEM_TABLE, VU_VERSION, 0x10000 } },
-		{ "2 GiB", { VU_SET_MEM_TABLE, VU_VERSION, 0x7fffffff } },
-		{ "4 GiB", { VU_SET_MEM_TABLE, VU_VERSION, 0xffffffff } },
+		{ "version 0", { VU_GET_FEATURES, 0, 0 }, "another protocol version" },
+		{ "version 2", { VU_GET_FEATURES, 2, 0 }, "another protocol version" },
+		{ "version 3", { VU_GET_FEATURES, 3, 0 }, "another protocol version" },
+		{ "a reply", { VU_GET_FEATURES, VU_VERSION | VU_REPLY_MASK, 0 }, "a reply" },
+		{ "a reserved flag", { VU_GET_FEATURES, VU_VERSION | 0x10, 0 }, "reserved flags" },
+		{ "all reserved flags", { VU_GET_FEATURES, 0xfffffff1, 0 }, "reserved flags" },
+		{ "269 bytes", { VU_SET_CONFIG, VU_VERSION, 269 }, "longer than any" },
+		{ "4096 bytes", { VU_SET_MEM_TABLE, VU_VERSION, 4096 }, "longer than any" },
+		{ "64 KiB", { VU_SET_MEM_TABLE, VU_VERSION, 0x10000 }, "longer than any" },
+		{ "2 GiB", { VU_SET_MEM_TABLE, VU_VERSION, 0x7fffffff }, "longer than any" },
+		{ "4 GiB", { VU_SET_MEM_TABLE, VU_VERSION, 0xffffffff }, "longer than any" },
 	};
 	struct frontend *fe = *state;
 	const int before = test_nr_fds();
-	uint8_t bytes[12 + 64] = { 0 };
 	int fds[8];
 
 	for (int i = 0; i < 8; i++)
 		fds[i] = fe->mem_fd;
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
 		print_message("%s\n", wrong[i].what);
-		fe_connect(fe);
-		memcpy(bytes, &wrong[i].header, sizeof(wrong[i].header));
-		fe_send_bytes(fe, bytes, sizeof(bytes), fds, 8);
-		fe_turn(fe);
-		assert_int_equal(fe_recv(fe, &(struct vu_msg){ 0 }), FE_CLOSED);
-		fe_disconnect(fe);
+		for (uint32_t n = 0; n <= 8; n += 8) {
+			fe_connect(fe);
+			fe_send_bytes(fe, &wrong[i].header, sizeof(wrong[i].header), fds, n);
+			fe_turn(fe);
+			assert_int_equal(fe_recv(fe, &(struct vu_msg){ 0 }), FE_CLOSED);
+			assert_non_null(strstr(fe->dev->ended, wrong[i].says));
+			fe_disconnect(fe);
+		}
 	}
 	assert_int_equal(test_nr_fds(), before);
 }
@@ -285,6 +325,31 @@ static void an_index_beyond_the_queues_is_refused_at_full_width(void **state) /*
 					       &fe->queue[0].kick, 1));
 		}
 	}
+}
+
+/* By the protocol's MQ, or by virtio's, or because the driver itself reaches us. */
+static void more_than_a_pair_is_for_who_speaks_of_pairs(void **state) /* §5.1 */
+{
+	const struct via_device_config control = { .queue_pairs = 2, .control_queue = true };
+	const uint64_t ack = VIA_BIT(VU_PROTOCOL_REPLY_ACK), mq = VIA_BIT(VIRTIO_NET_F_MQ);
+	struct frontend *fe = *state;
+
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT, ack);
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_NUM, 1, 64), 0);
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_NUM, 2, 64), 1);
+	fe_disconnect(fe);
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT, ack | VIA_BIT(VU_PROTOCOL_MQ));
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_NUM, 3, 64), 0);
+	fe_disconnect(fe);
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT | mq, ack);
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_NUM, 3, 64), 0);
+	fe_reopen_device(fe, &control);
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT, ack);
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_NUM, 4, 64), 0);
 }
 
 /* ---- what is refused changes nothing ---- */
@@ -454,12 +519,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(a_payload_of_a_wrong_size_is_refused),
 		CASE(a_second_place_in_a_table_of_one_region_is_tolerated),
+		CASE(counts_that_cannot_be_are_refused_with_a_sentence),
 		CASE(a_wrong_number_of_descriptors_is_refused),
 		CASE(unknown_and_unsupported_requests_are_refused),
 		CASE(a_header_that_cannot_be_trusted_ends_the_connection),
 		CASE(need_reply_means_nothing_before_it_is_negotiated),
 		CASE(a_request_whose_feature_was_not_negotiated_is_refused),
 		CASE(an_index_beyond_the_queues_is_refused_at_full_width),
+		CASE(more_than_a_pair_is_for_who_speaks_of_pairs),
 		CASE(whatever_is_refused_leaves_the_state_bit_identical),
 		CASE(a_refused_message_changes_nothing),
 		CASE(replies_hold_nothing_but_what_was_asked_for),
