@@ -298,6 +298,34 @@ static void a_front_end_that_does_not_read_is_given_up(void **state) /* R1 */
 	wait_for_close(fe);
 }
 
+/* Whoever does not read its answers waits for the next one: none is left out. */
+static void answers_wait_until_the_ones_before_are_read(void **state) /* R1 */
+{
+	static struct vu_header headers[2000];
+	struct frontend *fe = *state;
+	struct vu_msg reply;
+	size_t answered = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(headers); i++)
+		headers[i] = (struct vu_header){ VU_GET_FEATURES, VU_VERSION, 0 };
+	fe_connect(fe);
+	fe_send_bytes(fe, headers, sizeof(headers), NULL, 0);
+	do {
+		fe_turn(fe);
+	} while (fe_recv(fe, &reply) == 1 && ++answered);
+	assert_int_equal(answered, ARRAY_SIZE(headers));
+}
+
+static void who_leaves_before_it_reads_its_answer_is_said_to_have(void **state)
+{
+	struct frontend *fe = *state;
+
+	fe_connect(fe);
+	fe_send(fe, VU_GET_FEATURES, VU_VERSION, NULL, 0, NULL, 0);
+	fe_disconnect(fe);
+	assert_non_null(strstr(fe->dev->ended, "before it read a reply"));
+}
+
 static void without_descriptors_it_says_so_and_serves_later(void **state) /* R24 */
 {
 	struct frontend *fe = *state;
@@ -364,9 +392,14 @@ static void impossible_configurations_are_refused(void **state)
 		{ .path = "/tmp/x", .has_mac = true, .mac = { 1 } },
 	};
 	struct via_device *dev;
+	struct via_error err = { "" };
 
-	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
-		assert_int_equal(via_device_open(&dev, fe->loop, &wrong[i], NULL), -EINVAL);
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		assert_int_equal(via_device_open(&dev, fe->loop, &wrong[i], &err), -EINVAL);
+		if (!wrong[i].path || !wrong[i].path[0])
+			assert_non_null(strstr(err.text, "needs the path"));
+	}
+	via_device_close(NULL, NULL, NULL);
 }
 
 static void on_done(void *user)
@@ -460,6 +493,35 @@ static void an_owner_may_close_the_device_when_it_hears_that_the_link_is_gone(vo
 	fe_open_device(fe, NULL);
 }
 
+static void close_when_the_link_comes(void *user, bool up)
+{
+	struct frontend *fe = user;
+
+	if (up)
+		via_device_close(fe->dev, on_done, &fe->closed);
+	if (up)
+		fe->dev = NULL;
+}
+
+/* Before the message that brought it is answered. */
+static void an_owner_may_close_the_device_when_it_hears_that_the_link_is_there(void **state)
+{
+	static const struct via_device_events events = { .link_changed =
+								 close_when_the_link_comes };
+	struct frontend *fe = *state;
+
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT, FE_PROTOCOL);
+	assert_int_equal(fe_set_memory(fe), 0);
+	fe_setup_queue(fe, 0, 0, true);
+	fe->dev->config.events = &events;
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_ENABLE, 0, 1), FE_CLOSED);
+	assert_true(fe->closed);
+	close(fe->fd);
+	fe->fd = -1;
+	fe_open_device(fe, NULL);
+}
+
 /* It hears of it when the next one is about to be accepted. */
 static void an_owner_may_close_the_device_when_the_next_front_end_waits(void **state)
 {
@@ -498,6 +560,8 @@ int main(void)
 		CASE(a_message_that_is_not_completed_is_given_up),
 		CASE(an_idle_connection_is_not_given_up),
 		CASE(a_front_end_that_does_not_read_is_given_up),
+		CASE(answers_wait_until_the_ones_before_are_read),
+		CASE(who_leaves_before_it_reads_its_answer_is_said_to_have),
 		CASE(without_descriptors_it_says_so_and_serves_later),
 		CASE(a_path_that_is_too_long_is_refused_with_a_sentence),
 		CASE(a_path_that_somebody_serves_is_refused),
@@ -506,6 +570,7 @@ int main(void)
 		CASE(a_device_may_be_closed_in_the_middle_of_anything),
 		CASE(a_session_may_end_while_a_base_is_being_found_out),
 		CASE(an_owner_may_close_the_device_when_it_hears_that_the_link_is_gone),
+		CASE(an_owner_may_close_the_device_when_it_hears_that_the_link_is_there),
 		CASE(an_owner_may_close_the_device_when_the_next_front_end_waits),
 	};
 

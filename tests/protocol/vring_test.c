@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* lib/vhost/vring.c, ring_start.c, device.c: what is said again, left out, or asked of what is not there. */
 #include <string.h>
+#include <sys/socket.h>
 
 #include "tests/protocol/frontend.h"
 #include "vhost/vhost.h"
@@ -59,6 +60,23 @@ static void a_ring_does_not_start_before_all_is_said(void **state) /* HX-12 */
 	assert_false(via_device_pair_runs(fe->dev, 0));
 	assert_int_equal(fe_set_memory(fe), 0);
 	assert_true(via_device_pair_runs(fe->dev, 0));
+	fe_disconnect(fe);
+}
+
+/* Else it would be a ring of the format that no driver has chosen yet. */
+static void a_ring_does_not_start_before_the_features_are_said(void **state)
+{
+	const uint64_t protocol = VIA_BIT(VU_PROTOCOL_REPLY_ACK);
+	struct frontend *fe = *state;
+
+	fe_connect(fe);
+	fe_send(fe, VU_SET_PROTOCOL_FEATURES, VU_VERSION, &protocol, sizeof(protocol), NULL, 0);
+	assert_int_equal(fe_set_memory(fe), 0);
+	say_all_but(fe, NR_SAID);
+	assert_false(via_device_pair_runs(fe->dev, 0));
+	assert_int_equal(fe_ack_u64(fe, VU_SET_FEATURES, FE_PACKED), 0);
+	assert_true(via_device_pair_runs(fe->dev, 0));
+	assert_int_equal(fe->dev->queue[1].format, VIA_RING_PACKED);
 }
 
 static void a_packed_base_beyond_the_ring_is_refused(void **state) /* R11 */
@@ -113,6 +131,7 @@ static void a_pair_that_is_not_there_is_asked_in_vain(void **state)
 	assert_int_equal(via_device_kick_fd(fe->dev, 0), -1);
 	assert_int_equal(via_device_kick_fd(fe->dev, 1), -1);
 	assert_false(via_device_pair_runs(fe->dev, 0));
+	assert_false(via_device_pair_runs(fe->dev, 1));
 	assert_int_equal(via_device_steer(fe->dev, 1), -1);
 	fe_start(fe, FE_SPLIT, 2);
 	via_device_steer_learn(fe->dev, 1, 0); /* of one pair there is nothing to learn */
@@ -142,6 +161,27 @@ static void memory_that_one_queue_finds_gone_is_gone_for_the_others(void **state
 	assert_int_equal(fe_recv(fe, &(struct vu_msg){ 0 }), FE_CLOSED);
 }
 
+/* User-mode Linux closes it when it unloads its driver: that is no reason to keep it away. */
+static void a_call_that_is_a_closed_socket_costs_the_queue_only(void **state) /* R19 */
+{
+	struct frontend *fe = *state;
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	fe_start(fe, FE_SPLIT, 2);
+	fe_assert_traffic(fe, 0);
+	assert_int_equal(fe_set_notifier(fe, VU_SET_VRING_CALL, 1, pair[1]), 0);
+	close(pair[0]);
+	close(pair[1]);
+	fe_transmit(fe, 0, 1, 60);
+	fe_ingress(fe, 0, NULL);
+	fe_turn(fe);
+	assert_int_equal(fe->dev->faults.broken[VIA_BROKEN_NOTIFY], 1);
+	fe_post(fe, 0, 1);
+	assert_true(fe_egress(fe, 0, 1, 60));
+	assert_true(fe_get(fe, VU_GET_FEATURES) != 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fe_setup, fe_teardown)
 
 int main(void)
@@ -149,9 +189,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(one_part_of_a_ring_that_runs_does_not_move_alone),
 		CASE(a_ring_does_not_start_before_all_is_said),
+		CASE(a_ring_does_not_start_before_the_features_are_said),
 		CASE(a_packed_base_beyond_the_ring_is_refused),
 		CASE(what_was_not_delivered_is_lent_again),
 		CASE(a_pair_that_is_not_there_is_asked_in_vain),
+		CASE(a_call_that_is_a_closed_socket_costs_the_queue_only),
 		CASE(memory_that_one_queue_finds_gone_is_gone_for_the_others),
 	};
 
