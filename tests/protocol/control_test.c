@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* lib/vhost/control_queue.c, filter.c, backend_channel.c: what a driver and we tell each other. */
+/* lib/vhost/control_queue.c, filter.c: what a driver tells us. */
 #include <string.h>
 #include <sys/socket.h>
 #include <viaduct/worker.h>
@@ -19,7 +19,6 @@ static int setup(void **state)
 {
 	const struct via_device_config config = { .queue_pairs = 2,
 						  .control_queue = true,
-						  .inband = true,
 						  .has_mac = true,
 						  .mac = { 2, 0, 0, 0, 0, 1 } };
 
@@ -267,6 +266,7 @@ static void wrong_commands_are_answered_and_the_queue_lives(void **state) /* HX-
 		{ "a table cut off", { 1, 0, 1, 0, 0, 0, 2, 0 }, 8 },
 		{ "a table of 65535", { 1, 0, 0xff, 0xff, 0, 0, 2, 0, 0, 0, 0, 0 }, 12 },
 		{ "a table of 2^32 - 1", { 1, 0, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0 }, 10 },
+		{ "no second table", { 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 9 }, 12 },
 		{ "a second table cut off", { 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 9, 0, 0 }, 14 },
 		{ "bytes behind the tables", { 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9 }, 11 },
 		{ "a multicast address", { 1, 1, 3, 0, 0, 0, 0, 1 }, 8 },
@@ -277,7 +277,7 @@ static void wrong_commands_are_answered_and_the_queue_lives(void **state) /* HX-
 	};
 	struct frontend *fe = *state;
 	static const uint8_t promisc[] = { 0, 0, 1 };
-	static uint8_t huge[64 * KIB];
+	static uint8_t huge[64 * KIB], full[8 * KIB] = { 1, 0, 1364 & 0xff, 1364 >> 8 };
 
 	fe_start(fe, CONTROL_FEATURES, 5);
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
@@ -287,12 +287,38 @@ static void wrong_commands_are_answered_and_the_queue_lives(void **state) /* HX-
 		assert_int_equal(command_in(fe, wrong[i].bytes, wrong[i].len, 2, 0), NO_ANSWER);
 	}
 	assert_int_equal(command(fe, huge, sizeof(huge)), ERR);
+	assert_int_equal(command(fe, full, sizeof(full)), ERR); /* half a count behind a table */
 	assert_int_equal(command_in(fe, promisc, 3, 1, 1), OK); /* in any pieces */
 	assert_int_equal(command_in(fe, promisc, 3, 3, 1), OK);
 	assert_int_equal(command_in(fe, promisc, 0, 1, 1), ERR); /* no command at all */
 	for (int i = 0; i < 70000; i++)                          /* the index wraps */
 		assert_int_equal(command(fe, promisc, 3), OK);
 	fe_assert_traffic(fe, 0);
+}
+
+static void commands_need_their_features(void **state) /* VN-08 */
+{
+	static const struct {
+		unsigned int feature;
+		uint8_t bytes[10];
+		uint32_t len;
+	} gated[] = {
+		{ VIRTIO_NET_F_CTRL_RX, { 0, 0, 1 }, 3 },
+		{ VIRTIO_NET_F_CTRL_MAC_ADDR, { 1, 1, 2, 0, 0, 0, 0, 9 }, 8 },
+		{ VIRTIO_NET_F_CTRL_VLAN, { 2, 0, 7, 0 }, 4 },
+		{ VIRTIO_NET_F_GUEST_ANNOUNCE, { 3, 0 }, 2 },
+		{ VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, { 5, 0 }, 10 },
+	};
+	struct frontend *fe = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(gated); i++) {
+		fe_start(fe, CONTROL_FEATURES, 5);
+		assert_int_equal(command(fe, gated[i].bytes, gated[i].len), OK);
+		fe_disconnect(fe);
+		fe_start(fe, CONTROL_FEATURES & ~VIA_BIT(gated[i].feature), 5);
+		assert_int_equal(command(fe, gated[i].bytes, gated[i].len), ERR);
+		fe_disconnect(fe);
+	}
 }
 
 static uint16_t status_of(struct frontend *fe)
@@ -331,34 +357,24 @@ static void a_guest_is_asked_to_announce_itself_until_it_did(void **state) /* VN
 	close(pair[0]);
 }
 
-/* What is to be told is kept until there is room for it: nothing waits, and nothing piles up. */
-static void a_front_end_that_does_not_read_is_told_once_it_does(void **state) /* R1 */
+static void a_guest_is_asked_only_if_it_and_its_front_end_understand(void **state) /* VN-13 */
 {
+	const uint64_t announce = VIA_BIT(VIRTIO_NET_F_GUEST_ANNOUNCE);
 	struct frontend *fe = *state;
-	struct vu_header header;
-	int pair[2], small = 1, told = 0, asked = 0, got = 0;
+	int pair[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	assert_int_equal(setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
-	fe_start(fe, CONTROL_FEATURES, 5);
-	assert_int_equal(fe_ack(fe, VU_SET_BACKEND_REQ_FD, NULL, 0, &pair[1], 1), 0);
-	close(pair[1]);
-	for (; asked < 10000 && !fe->dev->backend.config_changed; asked++)
-		assert_int_equal(via_device_announce(fe->dev), 0);
-	told = asked;
-	assert_true(fe->dev->backend.config_changed);
-	for (; asked < told + 100; asked++)
-		assert_int_equal(via_device_announce(fe->dev), 0);
-	fe_assert_traffic(fe, 0);
-
-	while (recv(pair[0], &header, sizeof(header), MSG_DONTWAIT) == sizeof(header)) {
-		assert_int_equal(header.request, VU_BACKEND_CONFIG_CHANGE);
-		got++;
-		fe_turn(fe);
+	for (int lacks = 0; lacks < 3; lacks++) {
+		fe_connect(fe);
+		fe_negotiate(fe, CONTROL_FEATURES & ~(lacks == 1 ? announce : 0),
+			     FE_PROTOCOL & ~(lacks == 2 ? VIA_BIT(VU_PROTOCOL_CONFIG) : 0));
+		assert_int_equal(fe_ack(fe, VU_SET_BACKEND_REQ_FD, NULL, 0, &pair[1], 1), 0);
+		assert_int_equal(via_device_announce(fe->dev), lacks ? -EOPNOTSUPP : 0);
+		assert_int_equal(fe->dev->announcing, !lacks);
+		fe_disconnect(fe);
 	}
-	assert_false(fe->dev->backend.config_changed);
-	assert_int_equal(got, told);
 	close(pair[0]);
+	close(pair[1]);
 }
 
 /* ---- a driver that breaks rules ---- */
@@ -448,6 +464,107 @@ static void who_never_kicks_is_looked_at_now_and_then(void **state)
 	assert_false(wants(fe, other, -1));
 }
 
+/* A turn of the loop: the command is run, and waits for workers to be answered. */
+static void begin_command(struct frontend *fe, const uint8_t *bytes, uint32_t len)
+{
+	const uint64_t one = 1;
+
+	offer(fe, bytes, len);
+	assert_int_equal(write(fe->queue[CONTROL].kick, &one, sizeof(one)), sizeof(one));
+	via_loop_turn(fe->loop, 0);
+	assert_true(vu_is_settling(fe->dev));
+}
+
+static void one_command_waits_for_the_one_before(void **state) /* VN-15 */
+{
+	static const uint8_t pairs[] = { 4, 0, 2, 0 };
+	struct frontend *fe = *state;
+	struct via_drv_done done;
+
+	fe_start(fe, CONTROL_FEATURES, 5);
+	offer(fe, pairs, sizeof(pairs));
+	begin_command(fe, pairs, sizeof(pairs)); /* two of them */
+	assert_int_equal(drv_reap(&fe->queue[CONTROL].drv, &done, VIA_RING_SPLIT), 0);
+	fe_turn(fe);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(drv_reap(&fe->queue[CONTROL].drv, &done, VIA_RING_SPLIT), 1);
+	assert_int_equal(COMMAND(fe, 4, 0, 1, 0), OK);
+}
+
+static enum vu_session when_told;
+
+static void note_session(void *user, uint32_t pair)
+{
+	const struct frontend *fe = user;
+
+	(void)pair;
+	when_told = fe->dev->session;
+}
+
+static void a_session_that_ends_within_a_command_is_told_when_it_is_over(void **state)
+{
+	static const struct via_device_events events = { .pair_changed = note_session };
+	static const uint8_t pairs[] = { 4, 0, 2, 0 };
+	struct frontend *fe = *state;
+
+	fe_start(fe, CONTROL_FEATURES, 5);
+	begin_command(fe, pairs, sizeof(pairs));
+	fe->dev->config.events = &events;
+	when_told = VU_CONNECTED;
+	vu_session_end(fe->dev, VU_END_FAULT, "as when its memory was lost");
+	fe_turn(fe);
+	assert_int_equal(when_told, VU_IDLE);
+}
+
+static void on_closed(void *user)
+{
+	struct frontend *fe = user;
+
+	fe->closed = true;
+}
+
+static void close_when_told(void *user, uint32_t pair)
+{
+	struct frontend *fe = user;
+
+	(void)pair;
+	via_device_close(fe->dev, on_closed, fe);
+	fe->dev = NULL;
+}
+
+static void an_owner_may_close_the_device_when_a_command_changes_its_pairs(void **state)
+{
+	static const struct via_device_events events = { .pair_changed = close_when_told };
+	struct frontend *fe = *state;
+
+	fe_start(fe, CONTROL_FEATURES, 5);
+	fe->dev->config.events = &events;
+	assert_int_equal(COMMAND(fe, 4, 0, 2, 0), OK);
+	assert_true(fe->closed);
+	close(fe->fd);
+	fe->fd = -1;
+	fe_open_device(fe, NULL);
+}
+
+static void a_control_queue_that_lost_its_memory_listens_to_no_kick(void **state) /* VU-34 */
+{
+	const struct vu_regions elsewhere = {
+		.nr_regions = 1,
+		.region = { { .gpa = 0, .size = 4096, .user_addr = FE_USER_ADDR - 4096 } },
+	};
+	struct frontend *fe = *state;
+
+	fe_start(fe, CONTROL_FEATURES, 5);
+	assert_non_null(fe->dev->control.watch);
+	assert_int_equal(fe_ack(fe, VU_SET_MEM_TABLE, &elsewhere, 8 + sizeof(struct vu_region),
+				&fe->mem_fd, 1),
+			 0);
+	assert_null(fe->dev->control.watch);
+	assert_int_equal(fe_set_memory(fe), 0);
+	assert_non_null(fe->dev->control.watch);
+	assert_int_equal(COMMAND(fe, 0, 0, 1), OK);
+}
+
 /* Last of all: where there was a worker, changes take their time from then on. */
 static void commands_and_messages_wait_for_each_other(void **state)
 {
@@ -483,78 +600,18 @@ static void commands_and_messages_wait_for_each_other(void **state)
 		assert_int_equal(answered, 1);
 		assert_int_equal(reply.payload.u64, 0);
 	}
-}
 
-/* ---- in-band notifications ---- */
-
-static void kicks_and_calls_may_be_messages(void **state)
-{
-	struct frontend *fe = *state;
-	struct vu_header header;
-	struct vu_vring_state called;
-	int pair[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	fe_connect(fe);
-	fe_negotiate(fe, FE_SPLIT,
-		     FE_PROTOCOL | VIA_BIT(VU_PROTOCOL_BACKEND_REQ) |
-			     VIA_BIT(VU_PROTOCOL_INBAND_NOTIFICATIONS));
-	assert_int_equal(fe_ack(fe, VU_SET_BACKEND_REQ_FD, NULL, 0, &fe->mem_fd, 1), 1);
-	assert_int_equal(fe_ack(fe, VU_SET_BACKEND_REQ_FD, NULL, 0, &pair[1], 1), 0);
-	close(pair[1]);
-	assert_int_equal(fe_set_memory(fe), 0);
-	for (uint32_t i = 0; i < 2; i++) {
-		fe_setup_queue(fe, i, 0, true);
-		assert_int_equal(fe_set_notifier(fe, VU_SET_VRING_CALL, i, -1), 0);
-		assert_int_equal(fe_set_notifier(fe, VU_SET_VRING_KICK, i, -1), 0);
-		assert_int_equal(fe_ack_state(fe, VU_SET_VRING_ENABLE, i, 1), 0);
-	}
-	assert_true(via_device_kick_fd(fe->dev, 0) >= 0); /* ours: a worker can sleep */
-	assert_int_equal(fe_ack_state(fe, VU_VRING_KICK, 1, 0), 0);
-	fe_assert_traffic(fe, 0);
-	fe_turn(fe);
-	assert_int_equal(recv(pair[0], &header, sizeof(header), MSG_DONTWAIT), sizeof(header));
-	assert_int_equal(header.request, VU_BACKEND_VRING_CALL);
-	assert_int_equal(header.flags, VU_VERSION);
-	assert_int_equal(header.size, sizeof(called));
-	assert_int_equal(recv(pair[0], &called, sizeof(called), MSG_DONTWAIT), sizeof(called));
-	assert_true(called.index < 2);
-
-	/* Who says something there that nobody waits for loses the channel, nothing else. */
-	assert_int_equal(send(pair[0], &header, sizeof(header), 0), sizeof(header));
-	assert_int_equal(send(pair[0], &called, sizeof(called), 0), sizeof(called));
-	fe_turn(fe);
-	assert_null(fe->dev->backend.conn);
-	fe_assert_traffic(fe, 0);
-	close(pair[0]);
-}
-
-static void a_broken_queue_is_told_by_a_message_where_there_is_no_descriptor(void **state) /* R15 */
-{
-	struct frontend *fe = *state;
-	struct via_split_avail *avail = (void *)(fe->mem + FE_RING_AT(1) + FE_AVAIL);
-	struct {
-		struct vu_header header;
-		struct vu_vring_state state;
-	} told;
-	int pair[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	fe_connect(fe);
-	fe_negotiate(fe, FE_SPLIT, FE_PROTOCOL | VIA_BIT(VU_PROTOCOL_INBAND_NOTIFICATIONS));
-	assert_int_equal(fe_ack(fe, VU_SET_BACKEND_REQ_FD, NULL, 0, &pair[1], 1), 0);
-	close(pair[1]);
-	assert_int_equal(fe_set_memory(fe), 0);
-	fe_setup_queue(fe, 1, 0, true);
-	assert_int_equal(fe_set_notifier(fe, VU_SET_VRING_ERR, 1, -1), 0);
-	via_le16_store(&avail->idx, 30000);
-	assert_int_equal(fe_ingress(fe, 0, NULL), 0);
-	fe_turn(fe);
-	assert_int_equal(recv(pair[0], &told, sizeof(told), MSG_DONTWAIT), sizeof(told));
-	assert_int_equal(told.header.request, VU_BACKEND_VRING_ERR);
-	assert_int_equal(told.state.index, 1);
-	assert_int_equal(recv(pair[0], &told, sizeof(told), MSG_DONTWAIT), -1);
-	close(pair[0]);
+	/* That its sender is gone wakes us; the message waits all the same. */
+	via_worker_register("test");
+	begin_command(fe, promisc, sizeof(promisc));
+	fe_send(fe, VU_RESET_OWNER, VU_VERSION, NULL, 0, NULL, 0);
+	fe_disconnect(fe);
+	assert_true(vu_is_settling(fe->dev));
+	assert_null(fe->dev->msg);
+	via_worker_unregister();
+	for (int i = 0; i < 500 && fe->dev->session != VU_IDLE; i++)
+		via_loop_turn(fe->loop, 10);
+	assert_int_equal(fe->dev->session, VU_IDLE);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, fe_teardown)
@@ -571,13 +628,16 @@ int main(void)
 		CASE(the_control_queue_is_behind_the_only_pair_without_mq),
 		CASE(offloads_may_be_switched_off_and_on),
 		CASE(wrong_commands_are_answered_and_the_queue_lives),
+		CASE(commands_need_their_features),
+		CASE(a_guest_is_asked_only_if_it_and_its_front_end_understand),
 		CASE(a_guest_is_asked_to_announce_itself_until_it_did),
-		CASE(a_front_end_that_does_not_read_is_told_once_it_does),
 		CASE(a_broken_control_queue_is_told_once_and_packets_go_on),
 		CASE(memory_that_is_truncated_breaks_the_control_queue),
 		CASE(who_never_kicks_is_looked_at_now_and_then),
-		CASE(kicks_and_calls_may_be_messages),
-		CASE(a_broken_queue_is_told_by_a_message_where_there_is_no_descriptor),
+		CASE(one_command_waits_for_the_one_before),
+		CASE(a_session_that_ends_within_a_command_is_told_when_it_is_over),
+		CASE(an_owner_may_close_the_device_when_a_command_changes_its_pairs),
+		CASE(a_control_queue_that_lost_its_memory_listens_to_no_kick),
 		CASE(commands_and_messages_wait_for_each_other),
 	};
 
