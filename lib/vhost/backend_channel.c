@@ -34,9 +34,7 @@ static bool send_queue(struct vu_backend_channel *channel, uint64_t *mask, uint3
 /* Sends what is to be told until nothing is left or the socket is full: drained() goes on. */
 static void pump(struct vu_backend_channel *channel)
 {
-	if (!channel->conn)
-		return;
-	if (channel->config_changed &&
+	if (channel->conn && channel->config_changed &&
 	    vu_conn_send(channel->conn, VU_BACKEND_CONFIG_CHANGE, VU_VERSION, NULL, 0))
 		channel->config_changed = false;
 	while (channel->conn && send_queue(channel, channel->calls, VU_BACKEND_VRING_CALL))
@@ -91,8 +89,6 @@ int vu_set_backend_req_fd(struct via_device *dev, struct vu_msg *msg, struct via
 
 void vu_backend_config_changed(struct via_device *dev)
 {
-	if (!vu_has_protocol(dev, VU_PROTOCOL_CONFIG))
-		return;
 	dev->backend.config_changed = true;
 	pump(&dev->backend);
 }

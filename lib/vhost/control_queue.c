@@ -249,7 +249,7 @@ void vu_control_serve(struct via_device *dev)
 	struct vu_control *c = &dev->control;
 	const struct via_ring *ring = NULL;
 
-	if (vu_is_settling(dev) || dev->msg) {
+	if (vu_is_settling(dev)) {
 		c->pending = true;
 		return;
 	}
