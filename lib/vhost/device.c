@@ -39,7 +39,7 @@ void vu_tell_broken(struct via_device *dev)
 		struct vu_queue *q = &dev->queue[i];
 		enum via_broken broken = atomic_load_explicit(&q->vq.broken, memory_order_relaxed);
 
-		if (!q->ring || broken == VIA_BROKEN_NONE || broken == q->told)
+		if (!q->ring || broken == q->told) /* a ring that starts has told NONE */
 			continue;
 		q->told = broken;
 		dev->faults.broken[broken]++;

@@ -132,8 +132,6 @@ static void on_retry(void *user)
 {
 	struct via_device *dev = user;
 
-	if (dev->session == VU_ENDING)
-		return; /* its end goes on from here */
 	if (dev->config.mode == VIA_DEVICE_SERVER)
 		listen_again(dev);
 	else if (dev->session == VU_IDLE)
