@@ -47,6 +47,7 @@
 	X(ftruncate, EPERM, EIO)                                     \
 	X(fallocate, ENOSPC, EOPNOTSUPP)                             \
 	X(fstat, ENOMEM, EIO)                                        \
+	X(statx, ENOMEM, EIO)                                        \
 	X(fstatfs, ENOSYS)                                           \
 	X(lstat, EACCES)                                             \
 	X(fcntl_dup, EMFILE)                                         \
@@ -437,6 +438,8 @@ CALL(fstat, int, -1, (int fd, struct stat *st), (fd, st))
 ALSO_AS(fstat, fstat64);
 CALL(lstat, int, -1, (const char *path, struct stat *st), (path, st))
 ALSO_AS(lstat, lstat64);
+CALL(statx, int, -1, (int dir, const char *path, int flags, unsigned int mask, struct statx *st),
+     (dir, path, flags, mask, st))
 CALL(fstatfs, int, -1, (int fd, void *fs), (fd, fs))
 ALSO_AS(fstatfs, fstatfs64);
 CALL(dup2, int, -1, (int from, int to), (from, to))
