@@ -74,6 +74,7 @@
 	X(write_file, ENOSPC, EINTR, FAULTS_SHORT)                   \
 	X(write_socket, EINTR, EAGAIN, EPIPE, ENOBUFS, FAULTS_SHORT) \
 	X(writev, EAGAIN, EIO, ENOBUFS)                              \
+	X(pwritev2, EAGAIN, EIO, ENOBUFS)                            \
 	X(pwrite, ENOSPC, EIO)                                       \
 	X(send, EINTR, EAGAIN, EPIPE, ENOBUFS, FAULTS_SHORT)         \
 	X(sendmsg, EINTR, EAGAIN, EPIPE, ETOOMANYREFS, FAULTS_SHORT) \
@@ -628,6 +629,9 @@ REPLACE(sendmsg, ssize_t, (int fd, const struct msghdr *message, int flags))
 
 CALL(readv, ssize_t, -1, (int fd, const struct iovec *to, int n), (fd, to, n))
 CALL(writev, ssize_t, -1, (int fd, const struct iovec *from, int n), (fd, from, n))
+CALL(pwritev2, ssize_t, -1, (int fd, const struct iovec *from, int n, off_t at, int flags),
+     (fd, from, n, at, flags))
+ALSO_AS(pwritev2, pwritev64v2);
 CALL(pwrite, ssize_t, -1, (int fd, const void *from, size_t size, off_t at), (fd, from, size, at))
 ALSO_AS(pwrite, pwrite64);
 
