@@ -20,6 +20,18 @@ static const struct frame_shape tcp = {
 	.version = 4, .proto = 6, .payload = 30000, .tcp_flags = 0x19
 };
 
+/* Segment 'i' of 'frame', of 'size' bytes, comes next, in buffer 'i'. */
+static void expect_segment(struct rig *rig, const struct frame_shape *shape, uint32_t size,
+			   uint32_t i)
+{
+	struct via_net_hdr hdr;
+	uint32_t len = take_packet(rig, i, &hdr);
+
+	frame_segment(&expected, &frame, shape, size, i);
+	assert_int_equal(len, expected.len);
+	assert_memory_equal(got, expected.bytes, len);
+}
+
 /* VN-45, VN-46, VN-50 */
 static void a_driver_that_takes_offloads_gets_them_as_they_are(void **state)
 {
@@ -84,7 +96,6 @@ static void a_frame_to_be_cut_is_not_a_plain_one(void **state)
 {
 	struct rig_config config = { .size = 64, .features = mergeable };
 	const struct frame_shape s = { .version = 4, .proto = 6, .payload = 3000 };
-	struct via_net_hdr hdr;
 	struct rig rig;
 
 	(void)state;
@@ -94,13 +105,8 @@ static void a_frame_to_be_cut_is_not_a_plain_one(void **state)
 	for (uint32_t i = 0; i < 4; i++)
 		offer(&rig, i, 4096, 4096);
 	assert_int_equal(egress(&rig, 1, 0, false), 1);
-	for (uint32_t i = 0; i < 3; i++) {
-		uint32_t len = take_packet(&rig, i, &hdr);
-
-		frame_segment(&expected, &frame, &s, 1000, i);
-		assert_int_equal(len, expected.len);
-		assert_memory_equal(got, expected.bytes, len);
-	}
+	for (uint32_t i = 0; i < 3; i++)
+		expect_segment(&rig, &s, 1000, i);
 	assert_int_equal(packets(&rig), 3);
 	rig_end(&rig);
 }
@@ -163,7 +169,6 @@ static void segments_that_do_not_fit_are_counted_one_by_one(void **state)
 	RIG_FORMATS(format)
 	{
 		struct rig_config config = { .format = format, .size = 64, .features = plain };
-		struct via_net_hdr hdr;
 		struct rig rig;
 
 		rig_init(&rig, &config);
@@ -176,13 +181,8 @@ static void segments_that_do_not_fit_are_counted_one_by_one(void **state)
 		for (uint32_t i = 0; i < 40; i++)
 			offer(&rig, i, 600, 600);
 		assert_int_equal(egress(&rig, 2, 0, false), 2);
-		for (uint32_t i = 0; i < 40; i++) {
-			uint32_t len = take_packet(&rig, i, &hdr);
-
-			frame_segment(&expected, &frame, &tcp, 500, i);
-			assert_int_equal(len, expected.len);
-			assert_memory_equal(got, expected.bytes, len);
-		}
+		for (uint32_t i = 0; i < 40; i++)
+			expect_segment(&rig, &tcp, 500, i);
 		assert_int_equal(packets(&rig), 40);
 		assert_int_equal(via_counter_read(&rig.stats.segments), 40);
 		assert_int_equal(drops(&rig, VIA_DROP_FULL), 21);
