@@ -64,16 +64,13 @@ static void on_alarm(void *user, uint32_t events)
 		vu_tell_broken(dev);
 }
 
+/* Once; workers that find it at the same time may do so twice, which tells nothing new. */
 static via_cold void raise_alarm(struct vu_queue *q)
 {
-	const uint64_t one = 1;
-
-	if (atomic_load_explicit(&q->alarmed, memory_order_relaxed) ||
-	    atomic_exchange_explicit(&q->alarmed, true, memory_order_relaxed))
+	if (atomic_load_explicit(&q->alarmed, memory_order_relaxed))
 		return;
-	/* Ours, not blocking; it fails only when it is full, and then it has been heard. */
-	if (write(q->dev->alarm_fd, &one, sizeof(one)) < 0)
-		return;
+	atomic_store_explicit(&q->alarmed, true, memory_order_relaxed);
+	via_tell(q->dev->alarm_fd);
 }
 
 /* Somewhere a front-end has truncated its memory: was it this one? */
@@ -84,7 +81,8 @@ static via_cold void check_memory(struct vu_queue *q, const struct via_ring *rin
 		via_vq_break(&q->vq, VIA_BROKEN_MEMORY_LOST);
 }
 
-/* The ring of this burst, with what packets need of it; NULL if the queue does not run. */
+/* The ring of this burst, with what packets need of it; NULL if the queue does not run. One that breaks
+ * here is found broken by whoever goes on with it. */
 static via_always_inline const struct vu_ring *queue_ring(struct vu_queue *q)
 {
 	const struct via_ring *ring = vq_ring(&q->vq);
@@ -93,11 +91,8 @@ static via_always_inline const struct vu_ring *queue_ring(struct vu_queue *q)
 	if (via_unlikely(!ring))
 		return NULL;
 	faults = atomic_load_explicit(&via_guard_faults, memory_order_relaxed);
-	if (via_unlikely(faults != atomic_load_explicit(&q->faults, memory_order_relaxed))) {
+	if (via_unlikely(faults != atomic_load_explicit(&q->faults, memory_order_relaxed)))
 		check_memory(q, ring, faults);
-		if (!vq_ring(&q->vq))
-			return NULL;
-	}
 	return (const struct vu_ring *)ring;
 }
 static_assert(offsetof(struct vu_ring, ring) == 0, "queue_ring() casts");
@@ -114,14 +109,15 @@ static via_always_inline void queue_after(struct vu_queue *q)
  * may have been lost (VU-21). */
 static via_cold void call_once(struct vu_queue *q)
 {
-	const struct via_ring *ring;
+	const struct via_ring *ring = vq_ring(&q->vq);
 
-	/* Pairs with the release in queue_start(): the ring is there. No lock: a peer is talked to. */
-	if (!atomic_exchange_explicit(&q->wants_call, false, memory_order_acquire))
+	/* Wished for when no worker has the ring of before any more (a grace period has passed), and kept for
+	 * the next burst if the new one is not seen yet: so the two need no order. Only the pair's own
+	 * worker clears it. */
+	if (!ring)
 		return;
-	ring = vq_ring(&q->vq);
-	if (ring)
-		vq_call(&q->vq, ring);
+	atomic_store_explicit(&q->wants_call, false, memory_order_relaxed);
+	vq_call(&q->vq, ring); /* no lock: a peer is talked to */
 	queue_after(q);
 }
 
@@ -169,7 +165,7 @@ VIA_EXPORT uint32_t via_device_egress(struct via_device *dev, uint32_t pair,
 	struct vu_queue *q = &dev->queue[2 * pair];
 	const struct vu_ring *r = queue_ring(q);
 
-	if (!r || !r->ring.enabled) {
+	if (!r) {
 		via_drop_count(stats, VIA_DROP_NO_QUEUE, n);
 		queue_after(q);
 		return n;

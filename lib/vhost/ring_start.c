@@ -303,8 +303,7 @@ static int queue_start(struct vu_queue *q, struct via_error *err)
 	q->ring = r;
 	q->changed = true;
 	via_vq_start(&q->vq, &r->ring, q->avail, q->used);
-	/* VU-21. Pairs with the acquire in call_once(): there is a ring to call for. */
-	atomic_store_explicit(&q->wants_call, true, memory_order_release);
+	atomic_store_explicit(&q->wants_call, true, memory_order_relaxed); /* VU-21 */
 	return 0;
 }
 

@@ -171,7 +171,7 @@ void vu_has_set_vring_call(struct via_device *dev, struct vu_msg *msg)
 
 	(void)dev;
 	if (q->ring)
-		atomic_store_explicit(&q->wants_call, true, memory_order_release);
+		atomic_store_explicit(&q->wants_call, true, memory_order_relaxed);
 }
 
 int vu_vring_kick(struct via_device *dev, struct vu_msg *msg, struct via_error *err)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* lib/vhost/vring.c, ring_start.c, device.c: what is said again, left out, or asked of what is not there. */
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -13,6 +14,7 @@ static void one_part_of_a_ring_that_runs_does_not_move_alone(void **state) /* R1
 					    .avail = FE_USER_ADDR + FE_AVAIL,
 					    .used = FE_USER_ADDR + FE_USED };
 	struct vu_vring_addr moved;
+	uint32_t changes;
 
 	fe_start(fe, FE_SPLIT, 2);
 	for (int part = 0; part < 3; part++) {
@@ -21,8 +23,11 @@ static void one_part_of_a_ring_that_runs_does_not_move_alone(void **state) /* R1
 		assert_int_equal(fe_ack(fe, VU_SET_VRING_ADDR, &moved, sizeof(moved), NULL, 0), 1);
 	}
 	assert_int_equal(fe_ack(fe, VU_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0), 0);
+	changes = fe->pair_changes[0];
 	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_ENABLE, 0, 1), 0);
 	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_ENABLE, 0, 2), 1);
+	assert_int_equal(fe->pair_changes[0],
+			 changes); /* nothing has, and the owner hears nothing */
 	fe_assert_traffic(fe, 0);
 }
 
@@ -182,6 +187,74 @@ static void a_call_that_is_a_closed_socket_costs_the_queue_only(void **state) /*
 	assert_true(fe_get(fe, VU_GET_FEATURES) != 0);
 }
 
+static void a_size_that_no_ring_has_is_refused_at_once(void **state)
+{
+	static const uint32_t wrong[] = { 0, 32769, 65536, 0x10040, UINT32_MAX };
+	struct frontend *fe = *state;
+
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT, FE_PROTOCOL);
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+		assert_int_equal(fe_ack_state(fe, VU_SET_VRING_NUM, 0, wrong[i]), 1);
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_NUM, 0, 32768), 0);
+}
+
+/* Only what a ring that ran was told counts as ours: this one repeats the front-end's own word. */
+static void a_base_that_was_only_said_back_proves_nothing(void **state) /* R11 */
+{
+	struct frontend *fe = *state;
+
+	fe_start(fe, FE_PACKED, 2);
+	for (int i = 0; i < 20; i++)
+		fe_assert_traffic(fe, 0);
+	fe_disconnect(fe);
+	fe_connect(fe);
+	fe_negotiate(fe, FE_PACKED, FE_PROTOCOL);
+	assert_int_equal(fe_set_memory(fe), 0);
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_BASE, 0, 0x80058005), 0);
+	assert_int_equal(fe_get_base(fe, 0), 0x80058005);
+	fe_setup_queue(fe, 0, 0x80058005, false);
+	assert_false(via_device_pair_runs(fe->dev, 0));
+	assert_non_null(strstr(fe->dev->queue[0].refused, "is not where the packed ring is"));
+}
+
+static bool loop_is_woken(struct frontend *fe)
+{
+	struct pollfd p = { .fd = via_loop_fd(fe->loop), .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
+static void a_worker_that_looks_at_a_broken_queue_wakes_control_once(void **state) /* R15 */
+{
+	struct frontend *fe = *state;
+	struct via_split_avail *avail = (void *)(fe->mem + FE_RING_AT(1) + FE_AVAIL);
+
+	fe_start(fe, FE_SPLIT, 2);
+	via_le16_store(&avail->idx, 30000);
+	assert_int_equal(fe_ingress(fe, 0, NULL), 0);
+	assert_true(loop_is_woken(fe));
+	fe_turn(fe);
+	assert_int_equal(fe_ingress(fe, 0, NULL), 0);
+	assert_false(loop_is_woken(fe));
+	assert_int_equal(fe->dev->faults.broken[VIA_BROKEN_AVAIL_INDEX], 1);
+}
+
+static void a_queue_that_stops_before_it_was_looked_at_is_signalled_when_it_runs(void **state)
+{
+	struct frontend *fe = *state;
+
+	fe_start(fe, FE_SPLIT, 2);
+	fe_get_base(fe, 1);
+	assert_int_equal(fe_ingress(fe, 0, NULL), 0);
+	assert_false(fe_was_called(fe, 1));
+	fe_setup_queue(fe, 1, 0, true);
+	assert_int_equal(fe_ingress(fe, 0, NULL), 0);
+	assert_true(fe_was_called(fe, 1));
+	assert_int_equal(fe_ingress(fe, 0, NULL), 0);
+	assert_false(fe_was_called(fe, 1));
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fe_setup, fe_teardown)
 
 int main(void)
@@ -191,6 +264,10 @@ int main(void)
 		CASE(a_ring_does_not_start_before_all_is_said),
 		CASE(a_ring_does_not_start_before_the_features_are_said),
 		CASE(a_packed_base_beyond_the_ring_is_refused),
+		CASE(a_size_that_no_ring_has_is_refused_at_once),
+		CASE(a_base_that_was_only_said_back_proves_nothing),
+		CASE(a_worker_that_looks_at_a_broken_queue_wakes_control_once),
+		CASE(a_queue_that_stops_before_it_was_looked_at_is_signalled_when_it_runs),
 		CASE(what_was_not_delivered_is_lent_again),
 		CASE(a_pair_that_is_not_there_is_asked_in_vain),
 		CASE(a_call_that_is_a_closed_socket_costs_the_queue_only),
