@@ -150,7 +150,7 @@ int vu_get_queue_num(struct via_device *dev, struct vu_msg *msg, struct via_erro
 
 uint16_t vu_control_index(const struct via_device *dev)
 {
-	if (!dev->config.control_queue || !via_has(dev->features, VIRTIO_NET_F_CTRL_VQ))
+	if (!via_has(dev->features, VIRTIO_NET_F_CTRL_VQ)) /* offered only where we serve it */
 		return UINT16_MAX;
 	return via_has(dev->features, VIRTIO_NET_F_MQ) ? (uint16_t)(2 * vu_pairs(dev)) : 2;
 }

@@ -269,7 +269,7 @@ struct via_device {
 
 static inline bool vu_has_protocol(const struct via_device *dev, enum vu_protocol_feature feature)
 {
-	return dev->has_protocol && via_has(dev->protocol, feature);
+	return via_has(dev->protocol, feature);
 }
 
 static inline uint16_t vu_pairs(const struct via_device *dev)
