@@ -230,6 +230,8 @@ static void the_control_queue_is_behind_the_only_pair_without_mq(void **state) /
 	fe_start(fe, CONTROL_FEATURES & ~VIA_BIT(VIRTIO_NET_F_MQ), 3);
 	assert_int_equal(vu_control_index(fe->dev), 2);
 	fe_assert_traffic(fe, 0);
+	for (uint32_t flow = 1; flow < 9; flow++) /* it is no RX queue */
+		assert_int_equal(via_device_steer(fe->dev, flow), 0);
 }
 
 static void offloads_may_be_switched_off_and_on(void **state) /* VN-24 */
@@ -247,6 +249,18 @@ static void offloads_may_be_switched_off_and_on(void **state) /* VN-24 */
 	bytes[3] = 1; /* TSO6 was not negotiated */
 	assert_int_equal(command(fe, bytes, sizeof(bytes)), ERR);
 	fe_assert_traffic(fe, 0);
+}
+
+static void the_control_queue_is_no_pair(void **state)
+{
+	struct frontend *fe = *state;
+
+	fe_start(fe, CONTROL_FEATURES, 5);
+	assert_true(via_device_pair_runs(fe->dev, 1));
+	assert_false(via_device_pair_runs(fe->dev, 2));
+	assert_true(
+		vu_queue_is_enabled(&fe->dev->queue[CONTROL])); /* however few pairs are in use */
+	assert_int_equal(via_device_kick_fd(fe->dev, 2), -1);
 }
 
 static void wrong_commands_are_answered_and_the_queue_lives(void **state) /* HX-42 */
@@ -268,6 +282,7 @@ static void wrong_commands_are_answered_and_the_queue_lives(void **state) /* HX-
 		{ "a table of 2^32 - 1", { 1, 0, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0 }, 10 },
 		{ "no second table", { 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 9 }, 12 },
 		{ "a second table cut off", { 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 9, 0, 0 }, 14 },
+		{ "no second table", { 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 9 }, 12 },
 		{ "bytes behind the tables", { 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9 }, 11 },
 		{ "a multicast address", { 1, 1, 3, 0, 0, 0, 0, 1 }, 8 },
 		{ "VLAN 4096", { 2, 0, 0, 0x10 }, 4 },
@@ -627,6 +642,7 @@ int main(void)
 		CASE(one_pair_is_used_until_the_driver_asks_for_more),
 		CASE(the_control_queue_is_behind_the_only_pair_without_mq),
 		CASE(offloads_may_be_switched_off_and_on),
+		CASE(the_control_queue_is_no_pair),
 		CASE(wrong_commands_are_answered_and_the_queue_lives),
 		CASE(commands_need_their_features),
 		CASE(a_guest_is_asked_only_if_it_and_its_front_end_understand),
