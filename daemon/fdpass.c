@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/discard.h"
-#include "base/tell.h"
+#include "base/passed.h"
 
 int fdpass_send(int sock, const void *data, size_t size, int fd)
 {
@@ -43,30 +43,18 @@ int fdpass_send(int sock, const void *data, size_t size, int fd)
 
 static void take_fds(struct msghdr *msg, int *fd)
 {
-	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg)) {
-		size_t n;
+	struct via_passed passed = via_passed_of(msg);
 
-		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
-			continue;
-		n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (size_t i = 0; i < n; i++) {
-			int received;
-
-			memcpy(&received, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(int));
-			if (*fd < 0)
-				*fd = received;
-			else
-				via_discard(NULL, received);
-		}
-	}
+	for (int received; (received = via_passed_next(&passed)) >= 0;)
+		if (*fd < 0)
+			*fd = received;
+		else
+			via_discard(NULL, received);
 }
 
 ssize_t fdpass_recv(int sock, void *data, size_t size, int *fd)
 {
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(VIA_MAX_PASSED * sizeof(int))];
-	} control;
+	union via_passed_space control;
 	struct iovec iov = { data, size };
 	struct msghdr msg = { .msg_iov = &iov,
 			      .msg_iovlen = 1,

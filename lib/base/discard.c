@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/passed.h"
 #include "base/tell.h"
 
 #define MANY          16
@@ -137,30 +138,21 @@ void via_discard(struct via_discards *d, int fd)
 /* Takes the next bytes of a socket, with the descriptors that lie there. Returns whether there were any. */
 static bool take_some(struct via_discards *d, int sock)
 {
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(VIA_MAX_PASSED * sizeof(int))];
-	} control;
+	union via_passed_space control;
 	char bytes[4096];
 	struct iovec iov = { bytes, sizeof(bytes) };
 	struct msghdr msg = { .msg_iov = &iov,
 			      .msg_iovlen = 1,
 			      .msg_control = &control,
 			      .msg_controllen = sizeof(control) };
+	struct via_passed passed;
 	ssize_t n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 
 	if (n < 0)
 		return false;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len; at += sizeof(int)) {
-			int fd;
-
-			memcpy(&fd, (char *)c + at, sizeof(fd));
-			via_discard(d, fd);
-		}
-	}
+	passed = via_passed_of(&msg);
+	for (int fd; (fd = via_passed_next(&passed)) >= 0;)
+		via_discard(d, fd);
 	return n > 0;
 }
 

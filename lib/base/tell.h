@@ -25,10 +25,6 @@ ssize_t via_write(int fd, const void *data, size_t size);
 /* close(), which a lingering network socket could make wait: the watchdog ends that. */
 void via_close(int fd);
 
-/* Descriptors that one message on a UNIX socket can carry (SCM_MAX_FD), and one more: an even number, so
- * that a control buffer has room for no more than is asked for (hostile.md 2.3). */
-#define VIA_MAX_PASSED 254
-
 /* The type of somebody's descriptor, as in st_mode (0: no file at all); a negative errno if it is none.
  * Asks nobody: the server of a file system might never answer (R1). Thread: any. */
 int via_fd_type(int fd);

@@ -22,6 +22,7 @@
 
 #include "base/base.h"
 #include "base/calls.h"
+#include "base/passed.h"
 #include "base/unix.h"
 #include "driver/handshake.h"
 
@@ -148,19 +149,11 @@ static int send_rest(struct via_frontend *f)
 /* No answer of a back-end carries a descriptor. Returns whether one did; it is closed. */
 static bool close_surprises(struct msghdr *msg)
 {
+	struct via_passed passed = via_passed_of(msg);
 	bool any = msg->msg_flags & MSG_CTRUNC;
 
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		any = true;
-		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len; at += sizeof(int)) {
-			int fd;
-
-			memcpy(&fd, (char *)c + at, sizeof(fd));
-			close(fd);
-		}
-	}
+	for (int fd; (fd = via_passed_next(&passed)) >= 0; any = true)
+		close(fd);
 	return any;
 }
 

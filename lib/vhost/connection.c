@@ -23,7 +23,7 @@
 
 #include "base/base.h"
 #include "base/calls.h"
-#include "base/tell.h"
+#include "base/passed.h"
 
 /* Messages that one turn of the loop serves: a peer that sends as fast as we answer shares. */
 #define BUDGET 32
@@ -80,28 +80,19 @@ void vu_msg_close_fds(struct vu_msg *msg, struct via_discards *discards)
 static const char *collect_fds(struct vu_conn *c, struct msghdr *hdr, bool first)
 {
 	struct vu_msg *msg = &c->msg;
+	struct via_passed passed = via_passed_of(hdr);
 	const char *fault = hdr->msg_flags & MSG_CTRUNC
 				    ? "this process may not have as many descriptors as it sent"
 				    : NULL;
 
-	for (struct cmsghdr *h = CMSG_FIRSTHDR(hdr); h; h = CMSG_NXTHDR(hdr, h)) {
-		size_t n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		const unsigned char *data = CMSG_DATA(h);
-
-		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
-			continue;
+	for (int fd; (fd = via_passed_next(&passed)) >= 0;) {
 		if (!first)
 			fault = "descriptors in the middle of a message";
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-
-			memcpy(&fd, data + i * sizeof(fd), sizeof(fd));
-			if (msg->nr_fds < VU_MAX_FDS) {
-				msg->fd[msg->nr_fds++] = fd;
-			} else {
-				via_discard(c->discards, fd);
-				fault = "too many descriptors";
-			}
+		if (msg->nr_fds < VU_MAX_FDS) {
+			msg->fd[msg->nr_fds++] = fd;
+		} else {
+			via_discard(c->discards, fd);
+			fault = "too many descriptors";
 		}
 	}
 	return fault;
@@ -226,10 +217,7 @@ static const char *header_fault(const struct vu_header *header)
 /* Reads 'size' bytes to 'to', and the descriptors that come with them. */
 static ssize_t read_some(struct vu_conn *c, void *to, size_t size, const char **fault)
 {
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(VIA_MAX_PASSED * sizeof(int))];
-	} control;
+	union via_passed_space control;
 	struct iovec iov = { to, size };
 	struct msghdr hdr = {
 		.msg_iov = &iov,

@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "base/discard.h"
+#include "base/passed.h"
 #include "tests/fuse.h"
 #include "tests/memfd.h"
 
@@ -131,6 +132,28 @@ static void what_lies_in_a_socket_holds_nobody_up(void **state)
 	close(peer);
 }
 
+/* Each message brings the descriptor of a process, though nobody has sent one. */
+static void what_a_socket_adds_to_its_messages_is_closed_too(void **state) /* R3 */
+{
+	const int one = 1, fds = test_nr_fds();
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	if (setsockopt(pair[0], SOL_SOCKET, SO_PASSPIDFD, &one, sizeof(one)) < 0) {
+		close(pair[0]);
+		close(pair[1]);
+		skip();
+	}
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(send(pair[1], "", 1, 0), 1);
+	via_discard_socket(discards, pair[0]);
+	close(pair[1]);
+	for (int i = 0; i < 1000 && test_nr_fds() > fds; i++)
+		usleep(1000);
+	assert_int_equal(test_nr_fds(), fds);
+}
+
 static void nobody_has_more_than_his_share_waiting(void **state) /* R13 */
 {
 	struct via_discards *other = via_discards_create();
@@ -166,6 +189,7 @@ int main(void)
 		cmocka_unit_test(what_cannot_wait_is_closed_right_here),
 		cmocka_unit_test(a_socket_that_lingers_holds_nobody_up),
 		cmocka_unit_test(what_lies_in_a_socket_holds_nobody_up),
+		cmocka_unit_test(what_a_socket_adds_to_its_messages_is_closed_too),
 		cmocka_unit_test(nobody_has_more_than_his_share_waiting),
 	};
 
