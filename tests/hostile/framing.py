@@ -20,6 +20,7 @@ from stage import Failed, eventually, frame
 DEADLINE = 5                    # seconds that a message may take: VU_DEADLINE_MS
 CAP = 268                       # bytes of the longest payload
 REQUESTS = range(1, 45)
+SO_PASSPIDFD = 76               # asm-generic/socket.h: with each message comes its sender's process
 # What a request's payload must be; those that are not here have none.
 SIZES = {2: 8, 5: 40, 6: 16, 8: 8, 9: 40, 10: 8, 11: 8, 12: 8, 13: 8, 14: 8, 16: 8, 18: 8, 19: 8, 20: 8,
          22: 32, 23: 8, 24: 12, 25: 12, 27: 8, 31: 24, 32: 24, 35: 8, 37: 40, 38: 40, 39: 8, 41: 16, 42: 8}
@@ -335,6 +336,23 @@ def its_own_socket_as_a_call(stage):
         f.confirmed(vu.SET_VRING_CALL, struct.pack("<Q", 1), [f.sock.fileno()])
         f.send(frame(b"own"))
         is_closed(f)
+
+
+@case("HX-10")
+def a_backend_channel_that_brings_its_sender(stage):
+    """A descriptor with each byte, and with each that lies there when another channel comes."""
+    with Talker(stage) as t:
+        for _ in range(stage.times(1000, 50)):
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
+                with contextlib.suppress(OSError):          # a kernel that does not know it
+                    theirs.setsockopt(socket.SOL_SOCKET, SO_PASSPIDFD, 1)
+                ours.send(b"\1")
+                require(t.answer(vu.SET_BACKEND_REQ_FD, b"", [theirs.fileno()]) == bytes(8),
+                        "the channel is refused")
+                with contextlib.suppress(OSError):
+                    for _ in range(20):
+                        ours.send(b"\1")
 
 
 def full_eventfd(f):
