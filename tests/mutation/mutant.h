@@ -18,7 +18,7 @@ static inline int via_is_there(unsigned int n)
 	return via_mutant != n;
 }
 
-#define VIA_CHECK(n, ...) ((__VA_ARGS__) && via_is_there(n))  /* else never true */
-#define VIA_NEED(n, ...)  ((__VA_ARGS__) || !via_is_there(n)) /* else always true */
+#define VIA_MUTANT_CHECK(n, ...) ((__VA_ARGS__) && via_is_there(n))  /* else never true */
+#define VIA_MUTANT_NEED(n, ...)  ((__VA_ARGS__) || !via_is_there(n)) /* else always true */
 
 #endif

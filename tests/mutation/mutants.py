@@ -119,22 +119,22 @@ def checks(text, begin, end):
         inner = bare(text, *strip(text, m.end(), close - 1))
         if text.startswith("via_likely", m.end()):
             for part in split(text, *inner, "&&"):
-                yield Mutant("likely", *part, "VIA_NEED(%d, ", ")")
+                yield Mutant("likely", *part, "VIA_MUTANT_NEED(%d, ", ")")
             continue            # a short cut: without it comes the same in general
         if re.match(r"\s*return true;", text[close:]):
             for part in split(text, *inner, "&&"):
-                yield Mutant("operand", *part, "VIA_NEED(%d, ", ")")
+                yield Mutant("operand", *part, "VIA_MUTANT_NEED(%d, ", ")")
             continue
         if not is_guard(text, close):
             continue
         for part in split(text, *inner, "||"):
-            yield Mutant("check", *part, "VIA_CHECK(%d, ", ")")
+            yield Mutant("check", *part, "VIA_MUTANT_CHECK(%d, ", ")")
 
 
 def operands(text, begin, end):
     for m in re.compile(r"\breturn (?=[^;]*(&&|\|\|))").finditer(text, begin, end):
         inner = bare(text, *strip(text, m.end(), text.index(";", m.end())))
-        for operator, macro in (("||", "VIA_CHECK"), ("&&", "VIA_NEED")):
+        for operator, macro in (("||", "VIA_MUTANT_CHECK"), ("&&", "VIA_MUTANT_NEED")):
             parts = split(text, *inner, operator)
             if len(parts) > 1:
                 for part in parts:

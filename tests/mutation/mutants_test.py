@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What is found in a file's text, and how it is made removable."""
 
+import glob
 import os
+import re
 import sys
 import unittest
 
-sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path.insert(0, HERE)
 import mutants                                                  # noqa: E402
 
 SOURCE = """
@@ -69,8 +72,8 @@ class Mutants(unittest.TestCase):
         text = mutants.removable(SOURCE, everything)
         number = {m.text: m.number for m in everything}
         for line in (
-                "via_unlikely(VIA_CHECK(%d, n < 0) ||" % number["n < 0"],
-                "if (via_likely(VIA_NEED(%d, a->near) && VIA_NEED(%d, n))) {"
+                "via_unlikely(VIA_MUTANT_CHECK(%d, n < 0) ||" % number["n < 0"],
+                "if (via_likely(VIA_MUTANT_NEED(%d, a->near) && VIA_MUTANT_NEED(%d, n))) {"
                 % (number["a->near"], number["n"]),
                 "(void)(via_is_there(%d) && (via_fence(), 1));" % number["via_fence()"],
                 "? via_le16_load_acquire(&a->idx) : via_le16_load(&a->idx));",
@@ -82,6 +85,16 @@ class Mutants(unittest.TestCase):
         changed = {m.function for m in found(SOURCE.replace("a->size++", "a->size--"))
                    if keys[m.name] != m.key}
         self.assertEqual(changed, {"f"})
+
+    def test_its_macros_are_not_redefined_by_the_sources(self):
+        def defined(path):
+            with open(path, encoding="utf-8") as f:
+                return set(re.findall(r"^#define (\w+)", f.read(), re.M))
+
+        ours = defined(HERE + "/mutant.h")
+        self.assertTrue(ours)
+        for path in glob.glob(HERE + "/../../lib/**/*.h", recursive=True):
+            self.assertFalse(ours & defined(path), path)
 
 
 unittest.main()
