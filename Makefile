@@ -78,6 +78,7 @@ check-faults:
 # goes on where it ended. SECONDS says for how long, FILES with which: tests/mutation/README.md.
 check-mutation:
 	@$(LAB)/require check
+	@$(LAB)/require tsan
 	@tests/mutation/run $(if $(SECONDS),--seconds $(SECONDS)) $(FILES)
 
 # Where threads meet, under ThreadSanitizer (clang's knows our fences).
