@@ -282,7 +282,6 @@ static void wrong_commands_are_answered_and_the_queue_lives(void **state) /* HX-
 		{ "a table of 2^32 - 1", { 1, 0, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0 }, 10 },
 		{ "no second table", { 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 9 }, 12 },
 		{ "a second table cut off", { 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 9, 0, 0 }, 14 },
-		{ "no second table", { 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 9 }, 12 },
 		{ "bytes behind the tables", { 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9 }, 11 },
 		{ "a multicast address", { 1, 1, 3, 0, 0, 0, 0, 1 }, 8 },
 		{ "VLAN 4096", { 2, 0, 0, 0x10 }, 4 },
