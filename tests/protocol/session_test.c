@@ -244,35 +244,6 @@ static void descriptors_in_the_middle_of_a_header_end_the_connection(void **stat
 	assert_int_equal(test_nr_fds(), fds);
 }
 
-/* Each is all right but for one thing, and says no more: else it would be something else's fault. */
-static void a_header_is_refused_for_what_is_wrong_with_it(void **state) /* VU-05 */
-{
-	static const struct {
-		uint32_t flags, size;
-		const char *why;
-	} wrong[] = {
-		{ 0, 0, "a message of another protocol version than 1" },
-		{ 2, 0, "a message of another protocol version than 1" },
-		{ 3, 0, "a message of another protocol version than 1" },
-		{ VU_VERSION | VU_REPLY_MASK, 0, "a reply that nobody waits for" },
-		{ VU_VERSION | 0x10, 0, "a message with reserved flags set" },
-		{ VU_VERSION | 0x80000000, 0, "a message with reserved flags set" },
-		{ VU_VERSION, VU_MAX_PAYLOAD + 1, "a message longer than any of the protocol" },
-	};
-	struct frontend *fe = *state;
-
-	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
-		const struct vu_header header = { VU_GET_FEATURES, wrong[i].flags, wrong[i].size };
-
-		fe_connect(fe);
-		fe_send_bytes(fe, &header, sizeof(header), NULL, 0);
-		fe_turn(fe);
-		assert_int_equal(fe_recv(fe, &(struct vu_msg){ 0 }), FE_CLOSED);
-		assert_string_equal(fe->dev->ended, wrong[i].why);
-		fe_disconnect(fe);
-	}
-}
-
 /* Turns the loop until the device has closed the connection; a deadline of a few milliseconds is due. */
 static void wait_for_close(struct frontend *fe)
 {
@@ -588,7 +559,6 @@ int main(void)
 		CASE(three_messages_in_one_write_are_answered_in_order),
 		CASE(a_message_with_descriptors_may_be_cut_anywhere),
 		CASE(descriptors_in_the_middle_of_a_header_end_the_connection),
-		CASE(a_header_is_refused_for_what_is_wrong_with_it),
 		CASE(a_message_that_is_not_completed_is_given_up),
 		CASE(an_idle_connection_is_not_given_up),
 		CASE(a_front_end_that_does_not_read_is_given_up),
