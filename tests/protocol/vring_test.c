@@ -240,7 +240,9 @@ static void a_worker_that_looks_at_a_broken_queue_wakes_control_once(void **stat
 	assert_int_equal(fe->dev->faults.broken[VIA_BROKEN_AVAIL_INDEX], 1);
 }
 
-static void a_queue_that_stops_before_it_was_looked_at_is_signalled_when_it_runs(void **state)
+/* Its first signal is still due when it stops. */
+static void
+a_stopped_queue_has_no_ring_to_signal_by_and_a_start_signals_once(void **state) /* VU-21 */
 {
 	struct frontend *fe = *state;
 
@@ -267,7 +269,7 @@ int main(void)
 		CASE(a_size_that_no_ring_has_is_refused_at_once),
 		CASE(a_base_that_was_only_said_back_proves_nothing),
 		CASE(a_worker_that_looks_at_a_broken_queue_wakes_control_once),
-		CASE(a_queue_that_stops_before_it_was_looked_at_is_signalled_when_it_runs),
+		CASE(a_stopped_queue_has_no_ring_to_signal_by_and_a_start_signals_once),
 		CASE(what_was_not_delivered_is_lent_again),
 		CASE(a_pair_that_is_not_there_is_asked_in_vain),
 		CASE(a_call_that_is_a_closed_socket_costs_the_queue_only),
