@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "base/unix.h"
 #include "tests/protocol/frontend.h"
@@ -298,6 +299,23 @@ static void a_front_end_that_does_not_read_is_given_up(void **state) /* R1 */
 	wait_for_close(fe);
 }
 
+/* The device's end of the connection: the one with its path that does not listen. */
+static int served_socket(const struct frontend *fe)
+{
+	for (int fd = 0; fd < 1024; fd++) {
+		struct sockaddr_un addr = { 0 };
+		socklen_t len = sizeof(addr), size = sizeof(int);
+		int listens;
+
+		if (fd != fe->fd && getsockname(fd, (struct sockaddr *)&addr, &len) == 0 &&
+		    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && !listens &&
+		    strcmp(addr.sun_path, fe->path) == 0)
+			return fd;
+	}
+	fail_msg("the front-end is not served");
+	return -1;
+}
+
 /* Whoever does not read its answers waits for the next one: none is left out. */
 static void answers_wait_until_the_ones_before_are_read(void **state) /* R1 */
 {
@@ -305,11 +323,19 @@ static void answers_wait_until_the_ones_before_are_read(void **state) /* R1 */
 	struct frontend *fe = *state;
 	struct vu_msg reply;
 	size_t answered = 0;
+	int small = 1;
 
 	for (size_t i = 0; i < ARRAY_SIZE(headers); i++)
 		headers[i] = (struct vu_header){ VU_GET_FEATURES, VU_VERSION, 0 };
 	fe_connect(fe);
+	fe_turn(fe);
+	assert_int_equal(
+		setsockopt(served_socket(fe), SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
 	fe_send_bytes(fe, headers, sizeof(headers), NULL, 0);
+	fe_turn(fe);
+	while (fe_recv(fe, &reply) == 1)
+		answered++;
+	assert_in_range(answered, 1, ARRAY_SIZE(headers) - 1);
 	do {
 		fe_turn(fe);
 	} while (fe_recv(fe, &reply) == 1 && ++answered);
