@@ -70,6 +70,7 @@ static via_cold void raise_alarm(struct vu_queue *q)
 	if (atomic_load_explicit(&q->alarmed, memory_order_relaxed))
 		return;
 	atomic_store_explicit(&q->alarmed, true, memory_order_relaxed);
+	/* Ours, not blocking: that is told, or is full, and then it has been heard. */
 	via_tell(q->dev->alarm_fd);
 }
 
