@@ -4,28 +4,8 @@
 #include <sys/socket.h>
 #include <viaduct/worker.h>
 
-#include "tests/protocol/frontend.h"
+#include "tests/protocol/control.h"
 #include "vhost/vhost.h"
-
-#define CONTROL_FEATURES                                                              \
-	(FE_SPLIT | VIA_BIT(VIRTIO_NET_F_MQ) | VIA_BIT(VIRTIO_NET_F_CTRL_VQ) |        \
-	 VIA_BIT(VIRTIO_NET_F_CTRL_RX) | VIA_BIT(VIRTIO_NET_F_CTRL_VLAN) |            \
-	 VIA_BIT(VIRTIO_NET_F_CTRL_MAC_ADDR) | VIA_BIT(VIRTIO_NET_F_GUEST_ANNOUNCE) | \
-	 VIA_BIT(VIRTIO_NET_F_STATUS) | VIA_BIT(VIRTIO_NET_F_GUEST_CSUM) |            \
-	 VIA_BIT(VIRTIO_NET_F_GUEST_TSO4) | VIA_BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS))
-#define CONTROL 4 /* its index with two pairs */
-
-static int setup(void **state)
-{
-	const struct via_device_config config = { .queue_pairs = 2,
-						  .control_queue = true,
-						  .has_mac = true,
-						  .mac = { 2, 0, 0, 0, 0, 1 } };
-
-	return fe_setup_with(state, &config);
-}
-
-enum { OK = 0, ERR = 1, NO_ANSWER = 0x77 };
 
 /* The driver gives a command of 'len' bytes, cut into pieces of 'piece', with 'room' for the answer. */
 static int command_in(struct frontend *fe, const uint8_t *bytes, uint32_t len, uint32_t piece,
@@ -34,7 +14,6 @@ static int command_in(struct frontend *fe, const uint8_t *bytes, uint32_t len, u
 	struct fe_queue *q = &fe->queue[CONTROL];
 	struct via_drv_buffer buf[FE_RING_SIZE];
 	struct via_drv_done done;
-	const uint64_t one = 1;
 	uint32_t n = 0;
 	uint8_t *ack = fe->mem + FE_BUFFERS + 3 * MIB / 2;
 
@@ -56,7 +35,7 @@ static int command_in(struct frontend *fe, const uint8_t *bytes, uint32_t len, u
 			0);
 		drv_publish(&q->drv, VIA_RING_SPLIT);
 	}
-	assert_int_equal(write(q->kick, &one, sizeof(one)), sizeof(one));
+	control_kick(fe);
 	fe_turn(fe);
 	assert_int_equal(q->drv.format == VIA_RING_PACKED
 				 ? drv_reap(&q->drv, &done, VIA_RING_PACKED)
@@ -398,7 +377,6 @@ static void break_control(struct frontend *fe)
 {
 	struct via_desc_words *desc = (void *)(fe->mem + FE_RING_AT(CONTROL));
 	struct via_split_avail *avail = (void *)(fe->mem + FE_RING_AT(CONTROL) + FE_AVAIL);
-	const uint64_t one = 1;
 
 	if (fe->queue[CONTROL].drv.format == VIA_RING_PACKED)
 		for (int i = 0; i < FE_RING_SIZE; i++) /* a chain without end */
@@ -406,7 +384,7 @@ static void break_control(struct frontend *fe)
 								      << 48);
 	else
 		via_le16_store(&avail->idx, 30000);
-	assert_int_equal(write(fe->queue[CONTROL].kick, &one, sizeof(one)), sizeof(one));
+	control_kick(fe);
 	fe_turn(fe);
 }
 
@@ -433,34 +411,19 @@ static void a_broken_control_queue_is_told_once_and_packets_go_on(void **state) 
 static void memory_that_is_truncated_breaks_the_control_queue(void **state) /* R7, HX-16 */
 {
 	struct frontend *fe = *state;
-	const uint64_t one = 1;
 
 	assert_int_equal(via_guard_install(NULL), 0);
 	fe_use_unsealable_memory(fe);
 	fe_start(fe, CONTROL_FEATURES, 5);
 	assert_int_equal(ftruncate(fe->mem_fd, 0), 0);
 	for (int i = 0; i < 2; i++) { /* the first look is who finds zeros */
-		assert_int_equal(write(fe->queue[CONTROL].kick, &one, sizeof(one)), sizeof(one));
+		control_kick(fe);
 		fe_turn(fe);
 	}
 	assert_int_equal(fe->dev->faults.broken[VIA_BROKEN_MEMORY_LOST], 1);
 	assert_int_equal(fe_ingress(fe, 0, NULL), 0);
 	fe_turn(fe);
 	assert_int_equal(fe_recv(fe, &(struct vu_msg){ 0 }), FE_CLOSED);
-}
-
-/* The driver gives a command and does not kick. Returns where its answer will be. */
-static uint8_t *offer(struct frontend *fe, const uint8_t *bytes, uint32_t len)
-{
-	struct fe_queue *q = &fe->queue[CONTROL];
-	const struct via_drv_buffer buf[2] = { { FE_BUFFERS, len }, { FE_BUFFERS + 64, 1 } };
-	uint8_t *ack = fe->mem + FE_BUFFERS + 64;
-
-	memcpy(fe->mem + FE_BUFFERS, bytes, len);
-	*ack = NO_ANSWER;
-	assert_int_equal(drv_add(&q->drv, buf, 1, 1, VIA_DRV_DIRECT, NULL, VIA_RING_SPLIT), 0);
-	drv_publish(&q->drv, VIA_RING_SPLIT);
-	return ack;
 }
 
 static void who_never_kicks_is_looked_at_now_and_then(void **state)
@@ -471,7 +434,7 @@ static void who_never_kicks_is_looked_at_now_and_then(void **state)
 
 	fe_start(fe, CONTROL_FEATURES, 5);
 	assert_int_equal(fe_set_notifier(fe, VU_SET_VRING_KICK, CONTROL, -1), 0);
-	ack = offer(fe, promisc, sizeof(promisc));
+	ack = control_offer(fe, 0, promisc, sizeof(promisc));
 	for (int i = 0; i < 100 && *ack == NO_ANSWER; i++)
 		via_loop_turn(fe->loop, 100);
 	assert_int_equal(*ack, OK);
@@ -481,10 +444,8 @@ static void who_never_kicks_is_looked_at_now_and_then(void **state)
 /* A turn of the loop: the command is run, and waits for workers to be answered. */
 static void begin_command(struct frontend *fe, const uint8_t *bytes, uint32_t len)
 {
-	const uint64_t one = 1;
-
-	offer(fe, bytes, len);
-	assert_int_equal(write(fe->queue[CONTROL].kick, &one, sizeof(one)), sizeof(one));
+	control_offer(fe, 0, bytes, len);
+	control_kick(fe);
 	via_loop_turn(fe->loop, 0);
 	assert_true(vu_is_settling(fe->dev));
 }
@@ -496,7 +457,7 @@ static void one_command_waits_for_the_one_before(void **state) /* VN-15 */
 	struct via_drv_done done;
 
 	fe_start(fe, CONTROL_FEATURES, 5);
-	offer(fe, pairs, sizeof(pairs));
+	control_offer(fe, 0, pairs, sizeof(pairs));
 	begin_command(fe, pairs, sizeof(pairs)); /* two of them */
 	assert_int_equal(drv_reap(&fe->queue[CONTROL].drv, &done, VIA_RING_SPLIT), 0);
 	fe_turn(fe);
@@ -584,12 +545,12 @@ static void commands_and_messages_wait_for_each_other(void **state)
 {
 	static const uint8_t promisc[] = { 0, 0, 0 };
 	struct frontend *fe = *state;
-	const uint64_t queue = 1, one = 1;
+	const uint64_t queue = 1;
 	struct vu_msg reply;
 
 	fe_start(fe, CONTROL_FEATURES, 5);
 	for (int kick_first = 0; kick_first < 2; kick_first++) {
-		uint8_t *ack = offer(fe, promisc, sizeof(promisc));
+		uint8_t *ack = control_offer(fe, 0, promisc, sizeof(promisc));
 		int answered = 0;
 
 		via_worker_register("test"); /* it is in the rings */
@@ -598,8 +559,7 @@ static void commands_and_messages_wait_for_each_other(void **state)
 				fe_send(fe, VU_SET_VRING_CALL, VU_VERSION | VU_NEED_REPLY_MASK,
 					&queue, sizeof(queue), &fe->queue[1].call, 1);
 			else
-				assert_int_equal(write(fe->queue[CONTROL].kick, &one, sizeof(one)),
-						 sizeof(one));
+				control_kick(fe);
 			fe_turn(fe);
 		}
 		assert_int_equal(*ack, NO_ANSWER);
@@ -628,7 +588,7 @@ static void commands_and_messages_wait_for_each_other(void **state)
 	assert_int_equal(fe->dev->session, VU_IDLE);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, fe_teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, control_setup, fe_teardown)
 
 int main(void)
 {
