@@ -9,6 +9,8 @@
  *   a call            nothing of it is read or looked at until the call is answered (rpc_call.c)
  *   answers           they are sent, under the deadline; nothing is read before they have left
  *   whole lines       that had no turn yet: the next turn comes when the socket can be written
+ * The deadline begins anew with each line that is served, and when the answers have left: who makes progress is
+ * not closed, however much it says, and nobody takes longer than that over half a line, or over its answers.
  * So what we hold of it is bounded: RPC_MAX_LINE bytes that it has said, RPC_MAX_OUTPUT that it is told. When
  * no more comes, because it has closed or because we no longer listen, what is left is served
  * and answered first.
@@ -78,11 +80,12 @@ static void time_client(struct rpc_client *client)
 {
 	const bool timed = client->out.used || (client->in.used && !client->call);
 
-	if (timed && !client->timed)
+	if (timed && (!client->timed || client->progressed))
 		via_timer_start(client->deadline, client->rpc->deadline_ms);
 	else if (!timed && client->timed)
 		via_timer_stop(client->deadline);
 	client->timed = timed;
+	client->progressed = false;
 }
 
 /* Listens for what the client can do now: it is not read while it has a call under way, requests that wait
@@ -116,6 +119,8 @@ static int client_flush(struct rpc_client *client)
 			return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
 		client->out_sent += (size_t)sent;
 	}
+	if (client->out.used)
+		client->progressed = true;
 	buffer_drop(&client->out, client->out.used);
 	client->out_sent = 0;
 	return 0;
@@ -194,6 +199,7 @@ static void serve_lines(struct rpc_client *client)
 		else if (strspn(line, " \t\r") < size)
 			rpc_serve_line(client, line, size);
 		free(line);
+		client->progressed = true;
 	}
 }
 

@@ -22,7 +22,8 @@ struct rpc_client {
 	int fd, passed_fd;
 	struct via_watch *watch;
 	struct via_timer *deadline;
-	bool timed; /* the deadline runs */
+	bool timed;      /* the deadline runs */
+	bool progressed; /* since it was set: it begins anew */
 	struct rpc_buffer in, out;
 	size_t out_sent;
 	struct rpc_call *call; /* not answered yet */

@@ -97,6 +97,27 @@ static void many_requests_at_once_leave_others_their_turn(void **state) /* R18 *
 	rig_close(&rig);
 }
 
+/* ---- deadlines ---- */
+
+#define HALF       "{\"jsonrpc\": \"2.0\", "
+#define OTHER_HALF "\"id\": 1, \"method\": \"port.list\"}\n"
+
+static bool is_connected(int sock)
+{
+	char byte;
+
+	return recv(sock, &byte, 1, MSG_PEEK) < 0 && errno == EAGAIN;
+}
+
+static void turn_for(struct rig *rig, uint32_t ms)
+{
+	const uint64_t end = via_clock_us() + ms * UINT64_C(1000);
+
+	do {
+		via_loop_turn(rig->d.loop, 10);
+	} while (via_clock_us() < end);
+}
+
 static void half_a_request_is_given_up_and_an_idle_client_is_not(void **state) /* R1 */
 {
 	struct rig rig;
@@ -108,16 +129,128 @@ static void half_a_request_is_given_up_and_an_idle_client_is_not(void **state) /
 	rpc_set_deadline(rig.d.rpc, 50);
 	half = connect_client(&rig);
 	idle = connect_client(&rig);
-	send_lines(half, "{\"jsonrpc\": ", 1);
-	for (int i = 0; i < MAX_TURNS && recv(half, &byte, 1, 0) < 0; i++)
+	send_lines(half, HALF, 1);
+	for (int i = 0; i < MAX_TURNS && is_connected(half); i++)
 		via_loop_turn(rig.d.loop, 10);
 	assert_int_equal(recv(half, &byte, 1, 0), 0);
-	send_lines(idle, "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"status\"}\n", 1);
+	send_lines(idle, HALF OTHER_HALF, 1);
 	next_line(&rig, idle);
 	close(half);
 	close(idle);
 	rig_close(&rig);
 }
+
+static void a_request_that_comes_byte_by_byte_is_given_up(void **state) /* R1 */
+{
+	struct rig rig;
+	char byte;
+
+	(void)state;
+	rig_open(&rig);
+	rpc_set_deadline(rig.d.rpc, 50);
+	for (int i = 0; i < MAX_TURNS && is_connected(rig.sock); i++) {
+		send_lines(rig.sock, "x", 1);
+		via_loop_turn(rig.d.loop, 0);  /* reads it, */
+		via_loop_turn(rig.d.loop, 10); /* and waits */
+	}
+	assert_int_equal(recv(rig.sock, &byte, 1, 0), 0);
+	rig_close(&rig);
+}
+
+/* It always has the beginning of its next request here, also where the one before has no answer. */
+static void a_client_that_pipelines_is_not_closed_while_it_is_served(void **state)
+{
+	static const char *const next[] = { OTHER_HALF HALF, "\"method\": \"status\"}\n" HALF };
+	char byte;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(next); i++) {
+		struct rig rig;
+
+		rig_open(&rig);
+		rpc_set_deadline(rig.d.rpc, 200);
+		send_lines(rig.sock, HALF, 1);
+		via_loop_turn(rig.d.loop, 0);
+		rpc_set_deadline(rig.d.rpc, RPC_DEADLINE_MS);
+		send_lines(rig.sock, next[i], 1);
+		turn_for(&rig, 300);
+		assert_int_equal(count_answers(rig.sock), i == 0);
+		assert_true(is_connected(rig.sock));
+		rpc_set_deadline(rig.d.rpc, 50); /* of what it does not go on with */
+		send_lines(rig.sock, next[i], 1);
+		turn_for(&rig, 10);
+		assert_int_equal(count_answers(rig.sock), i == 0);
+		for (int k = 0; k < MAX_TURNS && is_connected(rig.sock); k++)
+			via_loop_turn(rig.d.loop, 10);
+		assert_int_equal(recv(rig.sock, &byte, 1, 0), 0);
+		rig_close(&rig);
+	}
+}
+
+/* Says more than the kernel has room to answer. */
+static int ask_for_much(struct rig *rig)
+{
+	static const char help[] = "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"help\"}\n";
+	int pair[2], small = 1;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+	assert_int_equal(rpc_add_client(rig->d.rpc, pair[0]), 0);
+	send_lines(pair[1], help, RPC_TURN_LINES);
+	return pair[1];
+}
+
+static void answers_that_are_taken_bit_by_bit_are_given_up(void **state) /* R1 */
+{
+	char bytes[1000]; /* less than the kernel's pieces, more than one of these in a deadline */
+	int sock, answers = 0;
+	ssize_t n = -1;
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig);
+	rpc_set_deadline(rig.d.rpc, 50);
+	sock = ask_for_much(&rig);
+	for (int i = 0; i < MAX_TURNS && n != 0; i++) {
+		via_loop_turn(rig.d.loop, 10);
+		n = recv(sock, bytes, sizeof(bytes), 0);
+		for (ssize_t k = 0; k < n; k++)
+			answers += bytes[k] == '\n';
+	}
+	assert_int_equal(n, 0);
+	assert_in_range(answers, 0, RPC_TURN_LINES - 1);
+	close(sock);
+	rig_close(&rig);
+}
+
+/* Nothing of it is read before they have left, so it cannot be ended sooner. */
+static void half_a_request_behind_answers_has_a_deadline_of_its_own(void **state)
+{
+	struct rig rig;
+	int sock, answers;
+
+	(void)state;
+	rig_open(&rig);
+	rpc_set_deadline(rig.d.rpc, 200);
+	sock = ask_for_much(&rig);
+	send_lines(sock, HALF, 1);
+	via_loop_turn(rig.d.loop, 0);
+	rpc_set_deadline(rig.d.rpc, RPC_DEADLINE_MS);
+	answers = count_answers(sock);
+	assert_in_range(answers, 0, RPC_TURN_LINES - 1); /* the others wait */
+	for (int i = 0; i < MAX_TURNS && answers < RPC_TURN_LINES; i++) {
+		via_loop_turn(rig.d.loop, 10);
+		answers += count_answers(sock);
+	}
+	turn_for(&rig, 300);
+	assert_true(is_connected(sock));
+	send_lines(sock, OTHER_HALF, 1);
+	next_line(&rig, sock);
+	close(sock);
+	rig_close(&rig);
+}
+
+/* ---- places ---- */
 
 /* Of the rig's daemon, on a path of its own. */
 static struct rpc *listen_at(struct rig *rig, char path[32], int *listen_fd)
@@ -211,6 +344,10 @@ int main(void)
 		cmocka_unit_test(a_client_that_takes_no_answers_costs_a_bounded_amount),
 		cmocka_unit_test(many_requests_at_once_leave_others_their_turn),
 		cmocka_unit_test(half_a_request_is_given_up_and_an_idle_client_is_not),
+		cmocka_unit_test(a_request_that_comes_byte_by_byte_is_given_up),
+		cmocka_unit_test(a_client_that_pipelines_is_not_closed_while_it_is_served),
+		cmocka_unit_test(answers_that_are_taken_bit_by_bit_are_given_up),
+		cmocka_unit_test(half_a_request_behind_answers_has_a_deadline_of_its_own),
 		cmocka_unit_test(who_may_use_the_socket_cannot_shut_the_operator_out),
 		cmocka_unit_test(without_descriptors_control_waits_instead_of_spinning),
 	};
