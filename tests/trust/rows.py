@@ -177,7 +177,7 @@ ROWS = [
         truncations),
     Row("allocations and system calls made to fail, each once at each site", "no leak, no crash",
         "faults", faults),
-    Row("models of sleeping and waking up, and each without one barrier", "right; wrong without",
+    Row("models of barriers (sleeping and waking up, the guard), and each without one", "right; wrong without",
         "model", models),
     Row("system calls left to the data process", "≤ 30; none opens files or maps code", "calls", calls),
     Row("instructions a packet, with the checks and without", "published", "costs", costs),
