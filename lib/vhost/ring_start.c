@@ -167,10 +167,11 @@ static uint32_t base_of(enum via_ring_format format, struct via_ring_pos avail,
 }
 
 /* A front-end that always says 0: the slot's flags show the lap. Available but not used: it is of this
- * lap. Else it was used in the lap before, or never touched. */
+ * lap. Else it was used in the lap before, or never touched. Nothing that the driver wrote before is read
+ * for it, so no order is needed. */
 static bool lap_of_slot_0(const struct via_ring *ring)
 {
-	const uint16_t flags = packed_flags(via_le64_load_acquire(&ring->packed.desc[0].tail));
+	const uint16_t flags = packed_flags(via_le64_load(&ring->packed.desc[0].tail));
 	const bool avail = flags & VIA_DESC_AVAIL, used = flags & VIA_DESC_USED;
 
 	return avail != used ? avail : !avail;
