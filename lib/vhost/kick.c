@@ -41,13 +41,18 @@ static bool is_eventfd(int fd)
 	       write_from_nowhere(fd, 4) == EINVAL;
 }
 
+/* One of a socket's own numbers; -1 of what is no socket. */
+static int socket_number(int fd, int name)
+{
+	int number;
+	socklen_t len = sizeof(number);
+
+	return getsockopt(fd, SOL_SOCKET, name, &number, &len) < 0 ? -1 : number;
+}
+
 static bool is_unix_stream(int fd)
 {
-	int domain, type;
-	socklen_t len = sizeof(int);
-
-	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX &&
-	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
+	return socket_number(fd, SO_DOMAIN) == AF_UNIX && socket_number(fd, SO_TYPE) == SOCK_STREAM;
 }
 
 bool vu_fd_is(int fd, unsigned int kinds)
