@@ -101,6 +101,7 @@ static void a_ring_without_its_memory_stops_and_goes_on_where_it_was(void **stat
 			assert_true(via_device_pair_runs(fe->dev, 0));
 		}
 		fe_assert_traffic(fe, 0);
+		assert_int_equal(fe->dev->faults.starts, 0); /* it waited, nobody was at fault */
 		fe_disconnect(fe);
 	}
 }

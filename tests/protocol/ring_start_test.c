@@ -197,6 +197,29 @@ static void a_ring_whose_parts_overlap_is_not_started(void **state) /* R11, HX-2
 	}
 }
 
+/* Else it would be judged, counted and logged with every message. */
+static void a_refused_ring_is_judged_again_when_something_else_is_said_of_it(void **state)
+{
+	struct frontend *fe = *state;
+
+	fe_connect(fe);
+	fe_negotiate(fe, FE_SPLIT, FE_PROTOCOL);
+	assert_int_equal(fe_set_memory(fe), 0);
+	fe_setup_queue(fe, 0, 0, true);
+	fe_get_base(fe, 0);
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_NUM, 0, 3), 0);
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_BASE, 0, 0), 0);
+	assert_int_equal(fe_set_addr(fe, 0), 0);
+	assert_int_equal(fe_set_notifier(fe, VU_SET_VRING_KICK, 0, fe->queue[0].kick), 0);
+	assert_int_equal(fe->dev->faults.starts, 1);
+	fe_get(fe, VU_GET_FEATURES);
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_NUM, 1, FE_RING_SIZE), 0);
+	assert_int_equal(fe->dev->faults.starts, 1);
+	assert_int_equal(fe_ack_state(fe, VU_SET_VRING_NUM, 0, FE_RING_SIZE), 0);
+	assert_true(via_device_pair_runs(fe->dev, 0));
+	assert_int_equal(fe->dev->faults.starts, 1);
+}
+
 static void misaligned_or_foreign_addresses_are_refused_at_once(void **state)
 {
 	static const struct vu_vring_addr wrong[] = {
@@ -341,6 +364,56 @@ static void a_base_of_0_that_we_have_told_is_where_the_ring_is(void **state)
 	transmit_and_take(fe, 3);
 }
 
+#define IN_ORDER (FE_PACKED | VIA_BIT(VIRTIO_F_IN_ORDER))
+
+/* Queue 1 is at slot 0 of its third lap, and a slot is as the driver offered it in the second: so the ring
+ * is not fresh, and could as well be somewhere else. */
+static void start_and_skip_a_slot_of_the_second_lap(struct frontend *fe)
+{
+	fe_start(fe, IN_ORDER, 2);
+	transmit_and_take(fe, FE_RING_SIZE);
+	fe_transmit(fe, 0, 1, 60);
+	fe_transmit(fe, 0, 1, 60);
+	assert_int_equal(fe_ingress(fe, 0, NULL), 2);
+	transmit_and_take(fe, FE_RING_SIZE - 2);
+}
+
+static void a_base_that_we_have_told_is_believed_where_the_ring_does_not_show_it(void **state)
+{
+	struct frontend *fe = *state;
+
+	start_and_skip_a_slot_of_the_second_lap(fe);
+	assert_int_equal(fe_get_base(fe, 1), 0x80008000);
+	fe_setup_queue(fe, 1, 0x80008000, false);
+	transmit_and_take(fe, 3);
+}
+
+static void a_ring_whose_memory_comes_back_goes_on_where_it_was(void **state) /* VU-34 */
+{
+	struct frontend *fe = *state;
+	const struct vu_single_region single = { .region = fe_region() };
+
+	start_and_skip_a_slot_of_the_second_lap(fe);
+	assert_int_equal(fe_ack(fe, VU_REM_MEM_REG, &single, sizeof(single), NULL, 0), 0);
+	assert_int_equal(fe_set_memory(fe), 0);
+	transmit_and_take(fe, 3);
+}
+
+/* What a VMM says that does not know better. One slot in 64 is marked as used, so that nothing of the ring
+ * contradicts: but it has been served. */
+static void a_ring_in_its_second_lap_is_not_taken_for_one_in_its_first(void **state) /* R11 */
+{
+	struct frontend *fe = *state;
+
+	fe_start(fe, IN_ORDER, 2);
+	for (int i = 0; i < FE_RING_SIZE; i++)
+		fe_transmit(fe, 0, 1, 60);
+	assert_int_equal(fe_ingress(fe, 0, NULL), FE_RING_SIZE);
+	fe_transmit(fe, 0, 1, 60);
+	reconnect(fe, IN_ORDER, 0x80008000);
+	assert_non_null(strstr(fe->dev->queue[1].refused, "is not where the packed ring is"));
+}
+
 static void a_packed_ring_that_is_not_where_its_base_says_is_refused(void **state)
 {
 	struct frontend *fe = *state;
@@ -387,6 +460,31 @@ static void rings_are_found_again_by_the_next_process(void **state)
 	close(file);
 }
 
+/* A process without the file has served it meanwhile, and the front-end knows where that ended. */
+static void a_packed_ring_of_which_file_and_front_end_disagree_is_refused(void **state)
+{
+	struct frontend *fe = *state;
+	struct via_device_config config = { .queue_pairs = 2 };
+	int file = test_memfd(via_device_state_size(2), 0);
+
+	config.state_fd = dup(file);
+	fe_reopen_device(fe, &config);
+	fe_start(fe, FE_PACKED, 2);
+	for (int i = 0; i < 20; i++)
+		fe_assert_traffic(fe, 0);
+	config.state_fd = -1;
+	fe_reopen_device(fe, &config);
+	reconnect(fe, FE_PACKED, 0x80148014);
+	for (int i = 0; i < 10; i++)
+		fe_assert_traffic(fe, 0);
+	config.state_fd = dup(file);
+	fe_reopen_device(fe, &config);
+	reconnect(fe, FE_PACKED, 0x801e801e);
+	assert_false(via_device_pair_runs(fe->dev, 0));
+	assert_non_null(strstr(fe->dev->queue[0].refused, "is not at the kept position"));
+	close(file);
+}
+
 static void a_guest_that_started_anew_meanwhile_starts_anew(void **state)
 {
 	struct frontend *fe = *state;
@@ -428,6 +526,7 @@ int main(void)
 		CASE(a_ring_starts_without_protocol_features_and_enable),
 		CASE(a_ring_that_cannot_be_is_not_started),
 		CASE(a_ring_whose_parts_overlap_is_not_started),
+		CASE(a_refused_ring_is_judged_again_when_something_else_is_said_of_it),
 		CASE(misaligned_or_foreign_addresses_are_refused_at_once),
 		CASE(a_stopped_ring_goes_on_from_the_base_that_was_told),
 		CASE(a_stopped_ring_needs_everything_again),
@@ -435,8 +534,12 @@ int main(void)
 		CASE(a_split_ring_goes_on_at_its_used_index_whatever_the_base),
 		CASE(a_base_of_0_says_nothing_of_a_packed_rings_lap),
 		CASE(a_base_of_0_that_we_have_told_is_where_the_ring_is),
+		CASE(a_base_that_we_have_told_is_believed_where_the_ring_does_not_show_it),
+		CASE(a_ring_whose_memory_comes_back_goes_on_where_it_was),
+		CASE(a_ring_in_its_second_lap_is_not_taken_for_one_in_its_first),
 		CASE(a_packed_ring_that_is_not_where_its_base_says_is_refused),
 		CASE(rings_are_found_again_by_the_next_process),
+		CASE(a_packed_ring_of_which_file_and_front_end_disagree_is_refused),
 		CASE(a_guest_that_started_anew_meanwhile_starts_anew),
 		CASE(a_position_file_of_another_shape_is_refused),
 	};
