@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* lib/vhost/kick.c: descriptors that notify, and notifications that are messages. */
 #include <fcntl.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -72,7 +73,7 @@ static void a_file_whose_server_never_answers_holds_nobody_up(void **state) /* R
 	const struct vu_regions table = { .nr_regions = 1, .region = { fe_region() } };
 	struct frontend *fe = *state;
 	struct test_fuse fuse;
-	int fd;
+	int fd, answer;
 
 	assert_int_equal(via_watchdog_start(NULL), 0);
 	if (!test_fuse_mount(&fuse))
@@ -90,8 +91,16 @@ static void a_file_whose_server_never_answers_holds_nobody_up(void **state) /* R
 	for (int i = 0; i < 20 && fe_set_notifier(fe, VU_SET_VRING_KICK, 1, fd) == 1; i++)
 		;
 	assert_false(via_device_pair_runs(fe->dev, 0)); /* it had its share */
-	test_fuse_unmount(&fuse);
+	/* The same when its time is over and it comes back, while they still wait. */
+	fe_disconnect(fe);
+	fe_connect(fe);
+	via_timer_start(fe->dev->retry, 0);
+	fe_turn(fe);
+	answer = fe_recv(fe, &(struct vu_msg){ 0 });
+	test_fuse_unmount(&fuse); /* first: whoever fails with it mounted cannot even end */
 	close(fd);
+	assert_int_equal(answer, FE_CLOSED);
+	assert_non_null(strstr(fe->dev->trouble, "cannot be closed"));
 }
 
 static void looking_at_an_eventfd_leaves_it_as_it_was(void **state)

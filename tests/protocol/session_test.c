@@ -352,14 +352,21 @@ static void who_leaves_before_it_reads_its_answer_is_said_to_have(void **state)
 	assert_non_null(strstr(fe->dev->ended, "before it read a reply"));
 }
 
-static void without_descriptors_it_says_so_and_serves_later(void **state) /* R24 */
+static void count_trouble(void *user, enum via_log_level level, const char *line)
+{
+	(void)level;
+	*(int *)user += strstr(line, "trying again") != NULL;
+}
+
+static void without_descriptors_it_says_so_once_and_serves_later(void **state) /* R24 */
 {
 	struct frontend *fe = *state;
 	struct rlimit limit, none;
 	const struct vu_header header = { VU_GET_FEATURES, VU_VERSION, 0 };
 	struct vu_msg reply;
-	int answered = 0;
+	int answered = 0, told = 0;
 
+	via_log_to(count_trouble, &told);
 	fe->fd = via_unix_connect(fe->path, NULL);
 	assert_true(fe->fd >= 0);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
@@ -368,6 +375,8 @@ static void without_descriptors_it_says_so_and_serves_later(void **state) /* R24
 	for (int i = 0; i < 3; i++) /* it looks again now and then */
 		via_loop_turn(fe->loop, 1000);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	via_log_to(NULL, NULL);
+	assert_int_equal(told, 1);
 	assert_string_equal(fe->dev->trouble, strerror(EMFILE));
 	assert_int_equal(fe->dev->session, VU_IDLE);
 
@@ -464,6 +473,50 @@ static void a_client_connects_once_somebody_listens(void **state)
 	assert_true(closed);
 }
 
+static int share_listener(void *user, const char *path, enum via_device_mode mode,
+			  struct via_error *err)
+{
+	(void)path, (void)mode, (void)err;
+	return dup(*(int *)user);
+}
+
+/* As after a fork, or where somebody else made the socket. Both are woken, in one turn. */
+static void who_finds_that_another_has_accepted_goes_on_listening(void **state)
+{
+	static const struct via_device_events events = { .open_socket = share_listener };
+	struct frontend *fe = *state;
+	struct via_device *dev[2];
+	char path[128];
+	bool closed[2] = { false };
+	int listener, fd, served = 0, troubled = 0;
+
+	snprintf(path, sizeof(path), "%s/shared.sock", fe->dir);
+	listener = via_unix_listen(path, NULL);
+	assert_true(listener >= 0);
+	for (int i = 0; i < 2; i++) {
+		const struct via_device_config config = { .path = path,
+							  .events = &events,
+							  .user = &listener };
+
+		assert_int_equal(via_device_open(&dev[i], fe->loop, &config, NULL), 0);
+	}
+	fd = via_unix_connect(path, NULL);
+	assert_true(fd >= 0);
+	fe_turn(fe);
+	for (int i = 0; i < 2; i++) {
+		served += dev[i]->session == VU_CONNECTED;
+		troubled += dev[i]->trouble[0] != '\0';
+		via_device_close(dev[i], on_done, &closed[i]);
+	}
+	fe_turn(fe);
+	assert_true(closed[0] && closed[1]);
+	close(fd);
+	close(listener);
+	unlink(path);
+	assert_int_equal(served, 1);
+	assert_int_equal(troubled, 0);
+}
+
 static void a_device_may_be_closed_in_the_middle_of_anything(void **state)
 {
 	struct frontend *fe = *state;
@@ -476,6 +529,22 @@ static void a_device_may_be_closed_in_the_middle_of_anything(void **state)
 	fe_start(fe, FE_SPLIT, 2);
 	fe_assert_traffic(fe, 0);
 	fe_reopen_device(fe, NULL);
+}
+
+/* It ends for the first reason: a fault is not forgotten, nor told twice. */
+static void a_session_ends_once_though_its_device_is_closed_meanwhile(void **state)
+{
+	struct frontend *fe = *state;
+
+	fe_start(fe, FE_SPLIT, 2);
+	vu_session_end(fe->dev, VU_END_FAULT, "as when its memory was lost");
+	assert_int_equal(fe->dev->session, VU_ENDING);
+	via_device_close(fe->dev, on_done, &fe->closed);
+	assert_string_equal(fe->dev->ended, "as when its memory was lost");
+	fe->dev = NULL;
+	fe_turn(fe);
+	assert_true(fe->closed);
+	fe_open_device(fe, NULL);
 }
 
 /* The answer waits for workers; whoever asked is gone by then, and the message with the connection. */
@@ -590,12 +659,14 @@ int main(void)
 		CASE(a_front_end_that_does_not_read_is_given_up),
 		CASE(answers_wait_until_the_ones_before_are_read),
 		CASE(who_leaves_before_it_reads_its_answer_is_said_to_have),
-		CASE(without_descriptors_it_says_so_and_serves_later),
+		CASE(without_descriptors_it_says_so_once_and_serves_later),
 		CASE(a_path_that_is_too_long_is_refused_with_a_sentence),
 		CASE(a_path_that_somebody_serves_is_refused),
 		CASE(impossible_configurations_are_refused),
 		CASE(a_client_connects_once_somebody_listens),
+		CASE(who_finds_that_another_has_accepted_goes_on_listening),
 		CASE(a_device_may_be_closed_in_the_middle_of_anything),
+		CASE(a_session_ends_once_though_its_device_is_closed_meanwhile),
 		CASE(a_session_may_end_while_a_base_is_being_found_out),
 		CASE(an_owner_may_close_the_device_when_it_hears_that_the_link_is_gone),
 		CASE(an_owner_may_close_the_device_when_it_hears_that_the_link_is_there),
