@@ -82,7 +82,7 @@ check-mutation:
 	@tests/mutation/run $(if $(SECONDS),--seconds $(SECONDS)) $(FILES)
 
 # Where threads meet, under ThreadSanitizer (clang's knows our fences).
-THREADED = switch worker gen vhost_user vq_egress_workers capture grace tell driver_device ring_hammer
+THREADED = switch worker gen filter vhost_user vq_egress_workers capture grace tell driver_device ring_hammer
 check-tsan:
 	@$(LAB)/require tsan
 	@test -f build-tsan/build.ninja || CC=clang meson setup build-tsan -Db_sanitize=thread \
