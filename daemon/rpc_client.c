@@ -173,9 +173,11 @@ int rpc_call_method(struct rpc_caller *caller, const char *method, json_t *param
 		ret = send_line(caller, line, fd);
 	free(text);
 	free(line);
-	/* Who closes at once may have said why: too many clients. */
 	if (ret < 0 && ret != -EPIPE)
 		return via_fail(err, ret, "cannot ask viaductd: %s", strerror(-ret));
+	/* Who closes at once may have said why: too many clients. Nobody waits for the rest of the request. */
+	if (ret < 0)
+		shutdown(caller->sock, SHUT_WR);
 	ret = read_answer(caller, &answer, err);
 	if (ret < 0)
 		return ret;
