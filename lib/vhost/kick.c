@@ -33,7 +33,8 @@ static int write_from_nowhere(int fd, size_t len)
 /*
  * An eventfd refuses fewer than 8 bytes before it looks at anything (EINVAL), and an address where
  * nothing is before it thinks of waiting (EFAULT). Other descriptors without a file cannot be written
- * at all (EINVAL), or do not mind the length. They have no type in their mode.
+ * at all (EINVAL), or do not mind the length. They have no type in their mode. (One of fanotify refuses
+ * alike, and every count too, at once: as good a call as one that is never heard.)
  */
 static bool is_eventfd(int fd)
 {
